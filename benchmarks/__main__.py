@@ -1,0 +1,140 @@
+# -*- test-case-name: benchmarks.tests.test_options -*-
+"""
+``python -m benchmarks``: play rows, print the table, write JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from benchmarks import machine, report
+from benchmarks.catalog import ROWS
+from benchmarks.processes import MeasurementFailed
+from benchmarks.rounds import Samples, play
+from benchmarks.rows import MissingPackage, Row
+
+ROUNDS = 5
+QUICK_ROUNDS = 3
+#: More would not say more, and would take all day.
+ROUNDS_MAX = 100
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure Mycorrizal beside its peers, in turns, in one run.",
+    )
+    options.add_argument(
+        "--only", metavar="P1,P2", type=names, help="rows to play; all without it"
+    )
+    options.add_argument(
+        "--peers",
+        metavar="ours,floor",
+        type=names,
+        help="peers to play; all without it; `ours` is Mycorrizal",
+    )
+    options.add_argument(
+        "--rounds",
+        metavar="N",
+        type=rounds_number,
+        help=f"{ROUNDS} without it, or {QUICK_ROUNDS} with --quick",
+    )
+    options.add_argument(
+        "--quick", action="store_true", help="fewer and shorter rounds"
+    )
+    options.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the figures there too"
+    )
+    return options
+
+
+def names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def rounds_number(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= ROUNDS_MAX:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number from 1 to {ROUNDS_MAX}"
+        )
+    return int(text)
+
+
+def chosen_rows(
+    only: list[str] | None, peers: list[str] | None, quick: bool
+) -> list[Row]:
+    """
+    :raises ValueError: in a sentence, for a row or a peer that does not exist.
+    """
+    ids = [row_id.upper() for row_id in only] if only else list(ROWS)
+    for row_id in ids:
+        if row_id not in ROWS:
+            raise ValueError(f"there is no row {row_id}; there are {', '.join(ROWS)}")
+    rows = [ROWS[row_id](quick) for row_id in ids]
+    known = {"ours", *(rival.peer.name for row in rows for rival in row.rivals)}
+    for name in peers or ():
+        if name not in known:
+            raise ValueError(
+                f"there is no peer {name}; there are {', '.join(sorted(known))}"
+            )
+    narrowed = [row.narrowed(frozenset(peers) if peers else None) for row in rows]
+    return [row for row in narrowed if row.peers]
+
+
+def announce(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser()
+    chosen = options.parse_args(arguments)
+    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
+    try:
+        rows = chosen_rows(chosen.only, chosen.peers, chosen.quick)
+    except ValueError as error:
+        options.error(str(error))
+    if chosen.json and not chosen.json.absolute().parent.is_dir():
+        options.error(f"--json {chosen.json}: there is no such folder")
+    # A SIGTERM unwinds the stack, so that each crew ends its processes.
+    signal.signal(signal.SIGTERM, _terminated)
+    started_s = time.monotonic()
+    facts = machine.facts()
+    print(
+        "   ".join(f"{name}: {fact}" for name, fact in facts.items()),
+        end="\n\n",
+        flush=True,
+    )
+    played: list[tuple[Row, Samples]] = []
+    try:
+        for row in rows:
+            row.require()
+        for row in rows:
+            samples = play(row, rounds, announce)
+            played.append((row, samples))
+            print(report.table(row, samples, rounds), end="\n\n", flush=True)
+    except (MissingPackage, MeasurementFailed) as error:
+        announce(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        announce("stopped")
+        return 130
+    if chosen.json:
+        chosen.json.write_text(
+            json.dumps(report.document(facts, played), indent=2) + "\n"
+        )
+    print(f"The run took {time.monotonic() - started_s:.0f} s.")
+    return 0
+
+
+def _terminated(signal_number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + signal_number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

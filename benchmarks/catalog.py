@@ -1,0 +1,14 @@
+# -*- test-case-name: benchmarks.tests.test_rows -*-
+"""
+The list of all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.rows import Row
+from benchmarks.workloads.p1 import p1
+
+#: A row by its id; the argument makes it smaller, for a quick run.
+ROWS: dict[str, Callable[[bool], Row]] = {"P1": p1}

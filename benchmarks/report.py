@@ -1,0 +1,116 @@
+# -*- test-case-name: benchmarks.tests.test_rounds -*-
+"""
+What a run says: a table for people, JSON for programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.rounds import Samples, comparisons, summary
+from benchmarks.rows import Better, Peer, Row
+
+
+def document(
+    machine: dict[str, Any], played: list[tuple[Row, Samples]]
+) -> dict[str, Any]:
+    """
+    :return: the whole run, ready for JSON.
+    """
+    return {
+        "machine": machine,
+        "rows": [line for row, samples in played for line in comparisons(row, samples)],
+        "peers": [
+            {
+                "id": row.id,
+                "peer": peer.name,
+                "ours": peer in row.ours,
+                "unit": row.unit,
+                "versions": peer.versions(),
+                "settings": peer.settings,
+                **summary(samples[peer.name]),
+            }
+            for row, samples in played
+            for peer in row.peers
+        ],
+    }
+
+
+def table(row: Row, samples: Samples, rounds: int) -> str:
+    """
+    :return: a row as text: first each figure, then the ratios with their bars;
+        a spread is half of the range.
+    """
+    lines = [
+        f"{row.id}  {row.title}",
+        f"    {row.unit}, {row.better.value} is better; median of {rounds} rounds",
+        "",
+        *_aligned(
+            [FIGURE_HEADINGS, *(_figure(row, peer, samples) for peer in row.peers)]
+        ),
+    ]
+    ratios = [
+        _ratio(line) for line in comparisons(row, samples) if line["ours"] is not None
+    ]
+    if ratios:
+        lines += ["", *_aligned([RATIO_HEADINGS, *ratios])]
+    return "\n".join(lines)
+
+
+FIGURE_HEADINGS = (
+    "",
+    "figure",
+    "spread",
+    "CPU per operation and peak memory by process",
+)
+RATIO_HEADINGS = ("", "ratio", "spread", "bar", "aim")
+
+
+def _figure(row: Row, peer: Peer, samples: Samples) -> tuple[str, ...]:
+    told = summary(samples[peer.name])
+    usage = ", ".join(
+        f"{name} {each['cpu_s'] / told['operations'] * 1e6:.2f} µs"
+        f" {each['rss_bytes_max'] / 1e6:.0f} MB"
+        for name, each in told["processes"].items()
+    )
+    return (row.label(peer), _number(told["median"]), _percent(told["spread"]), usage)
+
+
+def _ratio(line: dict[str, Any]) -> tuple[str, ...]:
+    sign = Better(line["better"]).sign
+
+    def mark(bar: float | None, met: bool | None, missed: str) -> str:
+        return (
+            "" if bar is None else f"{sign} {_number(bar)} {'met' if met else missed}"
+        )
+
+    against = f" ÷ {line['peer']}" if line["peer"] else ""
+    return (
+        f"{line['way']}{against}",
+        _number(line["ratio"]) if line["peer"] else _number(line["ours"]),
+        _percent(line["spread"]),
+        mark(line["bar"], line["met"], "MISSED"),
+        mark(line["aim"], line["aim_met"], "not yet"),
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _percent(part: float | None) -> str:
+    return "" if part is None else f"± {part:.0%}"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """
+    :return: lines with the first and last column to the left, figures to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if 0 < index < 3 else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield ("    " + "   ".join(cells)).rstrip()

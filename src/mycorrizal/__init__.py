@@ -1,0 +1,109 @@
+# -*- test-case-name: tests.test_exports -*-
+"""
+Mycorrizal: a cluster inside your Twisted process.
+
+Processes that run a `Mycorrizal` node find each other, keep an encrypted link
+to each, send messages and requests, and share a cache.  No other program is
+needed.
+
+The parts are named after the fungi that join the roots of a forest: *Nodosum*
+is the cluster layer, *Mycel* the distributed cache, *Pulse* the command line.
+"""
+
+from __future__ import annotations
+
+from mycorrizal.config import Config
+from mycorrizal.errors import (
+    ApplicationError,
+    AuthenticationError,
+    BucketConflict,
+    CacheError,
+    CallError,
+    CallTimeout,
+    CannotListen,
+    ConfigError,
+    DiscoveryError,
+    DuplicateApplication,
+    DuplicateNodeId,
+    Indeterminate,
+    KeyTooLarge,
+    LinkLost,
+    LocalProtocolError,
+    MessageTooLarge,
+    MycorrizalError,
+    NotReady,
+    NotRunning,
+    PeerBusy,
+    PeerUnreachable,
+    ProtocolError,
+    RemoteFailure,
+    RemoteProtocolError,
+    StateError,
+    UnknownApplication,
+    UnknownBucket,
+    ValueTooLarge,
+)
+from mycorrizal.mycel import BucketSettings, Cache, CacheEntry
+from mycorrizal.nodosum import (
+    Application,
+    MemberDied,
+    MemberEvent,
+    MemberJoined,
+    MemberLeft,
+    Node,
+    new_secret,
+)
+from mycorrizal.runtime import Entropy, Runtime
+from mycorrizal.service import Mycorrizal
+from mycorrizal.version import __version__
+
+__all__ = [
+    # From service, config, version
+    "Config",
+    "Mycorrizal",
+    "__version__",
+    # From nodosum
+    "Application",
+    "MemberDied",
+    "MemberEvent",
+    "MemberJoined",
+    "MemberLeft",
+    "Node",
+    "new_secret",
+    # From mycel
+    "BucketSettings",
+    "Cache",
+    "CacheEntry",
+    # From runtime
+    "Entropy",
+    "Runtime",
+    # From errors
+    "ApplicationError",
+    "AuthenticationError",
+    "BucketConflict",
+    "CacheError",
+    "CallError",
+    "CallTimeout",
+    "CannotListen",
+    "ConfigError",
+    "DiscoveryError",
+    "DuplicateApplication",
+    "DuplicateNodeId",
+    "Indeterminate",
+    "KeyTooLarge",
+    "LinkLost",
+    "LocalProtocolError",
+    "MessageTooLarge",
+    "MycorrizalError",
+    "NotReady",
+    "NotRunning",
+    "PeerBusy",
+    "PeerUnreachable",
+    "ProtocolError",
+    "RemoteFailure",
+    "RemoteProtocolError",
+    "StateError",
+    "UnknownApplication",
+    "UnknownBucket",
+    "ValueTooLarge",
+]

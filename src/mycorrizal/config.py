@@ -1,0 +1,309 @@
+# -*- test-case-name: tests.test_config -*-
+"""
+All settings of a node, from wherever they come.
+
+Later ones win: the defaults, a TOML file, the environment
+(``MYCORRIZAL_LISTEN`` and so on), options or arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from mycorrizal.errors import ConfigError
+from mycorrizal.mycel import BucketSettings
+from mycorrizal.nodosum import Address
+from mycorrizal.settings import (
+    check_node_id,
+    parse_address,
+    parse_bucket,
+    parse_duration_s,
+)
+
+ENVIRONMENT_PREFIX = "MYCORRIZAL_"
+TLS_MODES = ("auto", "off")
+HELLO_MODES = ("udp", "tcp")
+CLUSTER_NAME_BYTES_MAX = 128
+STATIC_MAX = 256
+TIMEOUT_S_MAX = 3600.0
+
+
+def _texts(value: object, field: str) -> list[str]:
+    """One text with commas, or a list of texts."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Iterable):
+        parts = list(value)
+        if all(isinstance(part, str) for part in parts):
+            return parts
+    raise ConfigError(field, f"give a text or a list of texts, not {value!r}")
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError(field, f"give a text, not {value!r}")
+    return value
+
+
+def _optional_text(value: object, field: str) -> str | None:
+    return None if value is None else _text(value, field)
+
+
+def _address(value: object, field: str) -> Address:
+    if isinstance(value, tuple):
+        return _pair(value, field)
+    return parse_address(_text(value, field), field, any_port=True)
+
+
+def _pair(value: tuple[Any, ...], field: str) -> Address:
+    if len(value) != 2 or not isinstance(value[0], str) or type(value[1]) is not int:
+        raise ConfigError(field, f"give HOST:PORT, not {value!r}")
+    return value
+
+
+def _optional_address(value: object, field: str) -> Address | None:
+    address = None if value is None else _address(value, field)
+    if address is not None and address[0] in ("0.0.0.0", "::"):
+        raise ConfigError(
+            field, f"nobody can reach {address[0]}; name the address that others use"
+        )
+    return address
+
+
+def _static(value: object, field: str) -> tuple[Address, ...]:
+    texts = _texts(value, field)
+    if len(texts) > STATIC_MAX:
+        raise ConfigError(field, f"at most {STATIC_MAX} addresses, not {len(texts)}")
+    return tuple(parse_address(text, field) for text in texts)
+
+
+def _seconds(value: object, field: str) -> float:
+    if isinstance(value, str):
+        value = parse_duration_s(value, field)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(field, f"give a time in seconds, not {value!r}")
+    if not 0 < value <= TIMEOUT_S_MAX:
+        raise ConfigError(field, f"{value} s is not above 0 and up to an hour")
+    return float(value)
+
+
+def _flag(value: object, field: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False, "": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if not isinstance(value, bool):
+        raise ConfigError(field, f"give true or false, not {value!r}")
+    return value
+
+
+def _buckets(value: object, field: str) -> tuple[BucketSettings, ...]:
+    if isinstance(value, str):
+        # A comma separates a bucket's own settings, so buckets take blanks.
+        value = value.split()
+    if not isinstance(value, Iterable):
+        raise ConfigError(field, f"give a list of buckets, not {value!r}")
+    found = [_bucket(item, f"{field}[{i}]") for i, item in enumerate(value)]
+    names = [bucket.name for bucket in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(field, f"bucket {name!r} is described twice")
+    return tuple(found)
+
+
+def _bucket(value: object, field: str) -> BucketSettings:
+    if isinstance(value, BucketSettings):
+        value.validate(field)
+        return value
+    if isinstance(value, Mapping):
+        parts = [f"{key}={item}" for key, item in value.items() if key != "name"]
+        value = f"{value.get('name', '')}:{','.join(parts)}"
+    return parse_bucket(_text(value, field), field)
+
+
+def _labels(value: object, field: str) -> dict[str, str]:
+    if isinstance(value, str):
+        pairs = [part.partition("=")[::2] for part in _texts(value, field)]
+        value = dict(pairs)
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) and key and isinstance(item, str)
+        for key, item in value.items()
+    ):
+        raise ConfigError(field, f"give names and texts, as in zone=a, not {value!r}")
+    return dict(value)
+
+
+def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:
+    if value not in choices:
+        raise ConfigError(field, f"give one of {', '.join(choices)}, not {value!r}")
+    return str(value)
+
+
+def _node_id(value: object, field: str) -> str | None:
+    return None if value is None else check_node_id(_text(value, field), field)
+
+
+def _cluster_name(value: object, field: str) -> str:
+    name = _text(value, field)
+    if len(name.encode()) > CLUSTER_NAME_BYTES_MAX or not name.isprintable():
+        raise ConfigError(field, "needs 1 to 128 printable bytes")
+    return name
+
+
+@attrs.frozen(init=False)
+class Config:
+    """
+    The settings of a node; wrong ones raise `ConfigError`, which names them.
+
+    Addresses are ``HOST:PORT`` (without a port: 6969), times are seconds or
+    texts as ``15m``, lists are lists or texts with commas.
+
+    :ivar listen: Where to listen, TCP and UDP; port 0 takes a free one.
+    :ivar advertise: Where others reach this node, if that is another address.
+    :ivar static: Where to look for others; this node may be among them.
+    :ivar node_id: Unique in the cluster; else kept in the state directory, or
+        made up.
+    :ivar cluster_name: Nodes of other names are refused.
+    :ivar secret_files: Files with a secret each; the first signs.
+    :ivar secret: A secret itself, for embedding and tests.
+    :ivar tls: ``auto``, or ``off``: no encryption.
+    :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
+    :ivar state_dir: Where id, incarnation and a generated secret are kept;
+        None: nowhere.
+    :ivar single: Alone on purpose: other nodes are refused.
+    :ivar buckets: Cache buckets to create, as ``sessions:ttl=15m,replicas=1``.
+    :ivar labels: Names and texts that other nodes see.
+    :ivar host: Names the machine, so that copies need not share one.
+    """
+
+    listen: Address
+    advertise: Address | None
+    static: tuple[Address, ...]
+    node_id: str | None
+    cluster_name: str
+    secret_files: tuple[str, ...]
+    secret: str | None = attrs.field(repr=False)
+    tls: str
+    hello: str
+    state_dir: str | None
+    single: bool
+    buckets: tuple[BucketSettings, ...]
+    labels: dict[str, str]
+    host: str | None
+    handshake_timeout_s: float
+    ready_timeout_s: float
+    stop_timeout_s: float
+
+    def __init__(
+        self,
+        *,
+        listen: str | Address = "0.0.0.0:6969",
+        advertise: str | Address | None = None,
+        static: str | Iterable[str] = (),
+        node_id: str | None = None,
+        cluster_name: str = "mycorrizal",
+        secret_files: str | Iterable[str] = (),
+        secret: str | None = None,
+        tls: str = "auto",
+        hello: str = "udp",
+        state_dir: str | None = None,
+        single: bool | str = False,
+        buckets: str | Iterable[str | BucketSettings | Mapping[str, object]] = (),
+        labels: str | Mapping[str, str] = "",
+        host: str | None = None,
+        handshake_timeout_s: float | str = 2.0,
+        ready_timeout_s: float | str = 30.0,
+        stop_timeout_s: float | str = 10.0,
+    ) -> None:
+        self.__attrs_init__(
+            listen=_address(listen, "listen"),
+            advertise=_optional_address(advertise, "advertise"),
+            static=_static(static, "static"),
+            node_id=_node_id(node_id, "node_id"),
+            cluster_name=_cluster_name(cluster_name, "cluster_name"),
+            secret_files=tuple(_texts(secret_files, "secret_files")),
+            secret=_optional_text(secret, "secret"),
+            tls=_one_of(TLS_MODES, tls, "tls"),
+            hello=_one_of(HELLO_MODES, hello, "hello"),
+            state_dir=_optional_text(state_dir, "state_dir"),
+            single=_flag(single, "single"),
+            buckets=_buckets(buckets, "buckets"),
+            labels=_labels(labels, "labels"),
+            host=_optional_text(host, "host"),
+            handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
+            ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
+            stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
+        )
+
+    @classmethod
+    def from_sources(
+        cls,
+        *,
+        file: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> Config:
+        """
+        Put settings together; later sources win.
+
+        :param file: What `read_file` gave.
+        :param environment: As ``os.environ``; names begin with
+            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.
+        :param options: From a command line or a program.
+        :raises ConfigError: A setting is unknown or wrong.
+        """
+        merged: dict[str, Any] = {}
+        for source in (file, _from_environment(environment or {}), options):
+            for name, value in (source or {}).items():
+                if name not in FIELDS:
+                    raise ConfigError(name, _unknown(name))
+                merged[name] = value
+        return cls(**merged)
+
+
+FIELDS = tuple(field.name for field in attrs.fields(Config))
+#: Variables of the environment that are not settings of a node.
+_OTHER_VARIABLES = ("NODE", "SECRET_FILE", "CONFIG")
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, FIELDS, 1)
+    return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if name == "ID":
+            found["node_id"] = value
+        elif name == "SECRET_FILE":
+            found.setdefault("secret_files", value)
+        elif name.lower() in FIELDS:
+            found[name.lower()] = value
+        elif name not in _OTHER_VARIABLES:
+            raise ConfigError(variable, _unknown(name.lower()))
+    return found
+
+
+def read_file(path: str) -> dict[str, object]:
+    """
+    Read a TOML file of settings.
+
+    :raises ConfigError: It can't be read or is not TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise ConfigError("config", f"cannot read {path}: {problem}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("config", f"{path} is not valid TOML: {error}") from None

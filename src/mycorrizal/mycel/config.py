@@ -1,0 +1,84 @@
+# -*- test-case-name: tests.mycel.test_config -*-
+"""
+Settings of the cache, frozen, with units.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from mycorrizal.errors import ConfigError
+
+#: How long an operation may take, unless its caller says otherwise.
+OPERATION_TIMEOUT_S = 5.0
+#: Entries of a bucket for which no limit was asked.
+ENTRIES_MAX_DEFAULT = 100_000
+#: Copies beyond the primary's.
+REPLICAS_MAX = 7
+#: A bucket's name, in UTF-8.
+BUCKET_NAME_BYTES_MAX = 128
+#: A key, in UTF-8 if it is a string.
+KEY_BYTES_MAX = 1024
+#: A value: what fits a frame, with the rest of its message.
+VALUE_BYTES_MAX = 1024 * 1024 - 4096
+#: Buckets of a cluster.
+BUCKETS_MAX = 1024
+#: No time to live is longer; also what a clock of 48 bits can hold.
+TTL_S_MAX = 100 * 365 * 24 * 3600.0
+
+
+@attrs.frozen
+class BucketSettings:
+    """
+    What a bucket is to be like.
+
+    :ivar ttl_s: Time to live of values put without one, in seconds; None:
+        they never expire.
+    :ivar max_entries: Values held per node; None: any number.
+    :ivar max_bytes: Memory taken per node; None: any.
+    :ivar replicas: Copies on other nodes.
+    """
+
+    name: str
+    ttl_s: float | None = None
+    max_entries: int | None = None
+    max_bytes: int | None = None
+    replicas: int = 1
+
+    def validate(self, field: str = "bucket") -> None:
+        """
+        :raises ConfigError: A setting makes no sense; names `field`.
+        """
+        if not 0 < len(self.name.encode()) <= BUCKET_NAME_BYTES_MAX:
+            raise ConfigError(
+                f"{field}.name", f"needs 1 to {BUCKET_NAME_BYTES_MAX} bytes"
+            )
+        if self.ttl_s is not None and not 0 < self.ttl_s <= TTL_S_MAX:
+            raise ConfigError(f"{field}.ttl", "must be above 0, as in ttl=15m")
+        for name in ("max_entries", "max_bytes"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise ConfigError(f"{field}.{name}", "must be 1 or more")
+        if not 0 <= self.replicas <= REPLICAS_MAX:
+            raise ConfigError(f"{field}.replicas", f"must be 0 to {REPLICAS_MAX}")
+
+    def difference(self, other: BucketSettings) -> str:
+        """What is different in another's settings, in words; empty if nothing."""
+        return ", ".join(
+            f"{field.name} is {getattr(other, field.name)}, "
+            f"not {getattr(self, field.name)}"
+            for field in attrs.fields(BucketSettings)
+            if getattr(self, field.name) != getattr(other, field.name)
+        )
+
+
+@attrs.frozen
+class MycelConfig:
+    """
+    What the cache needs to know.
+
+    :ivar buckets: Created when the node is ready, unless they exist.
+    """
+
+    buckets: tuple[BucketSettings, ...] = ()
+    drain_timeout_s: float = 8.0

@@ -1,0 +1,250 @@
+# -*- test-case-name: tests.mycel.operations.test_primary -*-
+"""
+What a slot's primary does with the operations that reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mycorrizal.clock import HybridClock
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket, settings_of
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, TTL_S_MAX
+from mycorrizal.mycel.messages import (
+    CONFLICT,
+    DEFAULT_TTL,
+    UNKNOWN_BUCKET,
+    Answer,
+    BucketEntry,
+    Buckets,
+    CreateBucket,
+    Done,
+    Fetch,
+    Found,
+    Get,
+    Put,
+    Refused,
+    Routed,
+    Touch,
+    deadline_of,
+    remaining_ms,
+)
+from mycorrizal.mycel.operations.asking import Ask
+from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
+
+#: How long another holder may take to say what it has of a key.
+FETCH_TIMEOUT_S = 0.5
+#: Keys of unsettled slots that are known to be up to date.
+FETCHED_MAX = 100_000
+
+OnDone = Callable[[Answer], None]
+
+
+class Primary:
+    """
+    The operations of the slots that this node is primary of.
+
+    :param now: The monotonic clock.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        buckets: BucketTable,
+        clock: HybridClock,
+        writes: Writes,
+        ask: Ask,
+        now: Callable[[], float],
+    ) -> None:
+        self._view = view
+        self._buckets = buckets
+        self._clock = clock
+        self._writes = writes
+        self._ask = ask
+        self._now = now
+        self._fetched: set[tuple[str, bytes]] = set()
+
+    def members_changed(self) -> None:
+        """What was fetched before may be out of date."""
+        self._fetched.clear()
+
+    def perform(self, request: Routed, slot: int, done: OnDone) -> None:
+        """
+        Do what a request asks.
+
+        :param slot: Its slot, which this node is primary of.
+        :param done: Called once, maybe at once, with the answer.
+        """
+        if isinstance(request, CreateBucket):
+            self._create(request, done)
+            return
+        bucket = self._buckets.by_name.get(request.bucket)
+        if bucket is None:
+            done(Refused(UNKNOWN_BUCKET, request.bucket))
+            return
+        if isinstance(request, Put) and request.value is not None:
+            self._put(bucket, slot, request, done)
+        elif self._view.unsettled[slot]:
+            self._fetch(bucket, slot, request, done)
+        else:
+            self._perform_settled(bucket, slot, request, done)
+
+    def _perform_settled(
+        self, bucket: OpenBucket, slot: int, request: Routed, done: OnDone
+    ) -> None:
+        if isinstance(request, Get):
+            done(self._get(bucket, slot, request.key))
+        elif isinstance(request, Put):
+            self._delete(bucket, slot, request, done)
+        elif isinstance(request, Touch):
+            self._touch(bucket, slot, request, done)
+
+    # -- settled ----------------------------------------------------------------
+
+    def _get(self, bucket: OpenBucket, slot: int, key: bytes) -> Found:
+        now = self._now()
+        entry = bucket.store.entry(slot, key, now)
+        if entry is None:
+            return Found(None)
+        left_ms = remaining_ms(entry.deadline, now)
+        return Found(entry.value, entry.stamp, entry.origin, left_ms)
+
+    def _put(self, bucket: OpenBucket, slot: int, put: Put, done: OnDone) -> None:
+        deadline = self._deadline(bucket, put.ttl_ms)
+        self._write(bucket, slot, put, put.value, deadline, False, done)
+
+    def _delete(self, bucket: OpenBucket, slot: int, put: Put, done: OnDone) -> None:
+        now = self._now()
+        entry = bucket.store.peek(slot, put.key, now)
+        if entry is None or entry.value is None:
+            done(Done(existed=False))
+            return
+        self._write(bucket, slot, put, None, now + TOMBSTONE_TTL_S, True, done)
+
+    def _touch(self, bucket: OpenBucket, slot: int, touch: Touch, done: OnDone) -> None:
+        entry = bucket.store.peek(slot, touch.key, self._now())
+        if entry is None or entry.value is None:
+            done(Done(existed=False))
+            return
+        deadline = self._deadline(bucket, touch.ttl_ms)
+        self._write(bucket, slot, touch, entry.value, deadline, True, done)
+
+    def _write(
+        self,
+        bucket: OpenBucket,
+        slot: int,
+        request: Put | Touch,
+        value: bytes | None,
+        deadline: float,
+        existed: bool,
+        done: OnDone,
+    ) -> None:
+        self._clock.observe(request.clock)
+        stamp = self._clock.tick()
+        until = self._now() + OPERATION_TIMEOUT_S
+        if self._view.unsettled[slot]:
+            self._know(bucket, request.key)
+        self._writes.begin(
+            Write(
+                bucket, slot, request.key, value, stamp, deadline, until, existed, done
+            )
+        )
+
+    def _deadline(self, bucket: OpenBucket, ttl_ms: int) -> float:
+        now = self._now()
+        if ttl_ms != DEFAULT_TTL:
+            return deadline_of(min(ttl_ms, int(TTL_S_MAX * 1000)), now)
+        ttl_s = bucket.settings.ttl_s
+        return float("inf") if ttl_s is None else now + ttl_s
+
+    # -- unsettled ----------------------------------------------------------------
+
+    def _know(self, bucket: OpenBucket, key: bytes) -> None:
+        if len(self._fetched) >= FETCHED_MAX:
+            self._fetched.clear()
+        self._fetched.add((bucket.settings.name, key))
+
+    def _fetch(
+        self,
+        bucket: OpenBucket,
+        slot: int,
+        request: Get | Put | Touch,
+        done: OnDone,
+    ) -> None:
+        # Others may hold a newer version, and have not pushed it yet.
+        name, key = bucket.settings.name, request.key
+        holders = set(self._view.waiting_for)
+        if (name, key) in self._fetched or not holders:
+            self._perform_settled(bucket, slot, request, done)
+            return
+
+        def answered(holder: bytes, answer: Answer | None) -> None:
+            holders.discard(holder)
+            if isinstance(answer, Found) and answer.stamp:
+                now = self._now()
+                self._clock.observe(answer.stamp)
+                bucket.store.merge(
+                    slot,
+                    key,
+                    answer.value,
+                    answer.stamp,
+                    answer.origin,
+                    deadline_of(answer.remaining_ms, now),
+                    now,
+                )
+            if not holders:
+                self._know(bucket, key)
+                self._perform_settled(bucket, slot, request, done)
+
+        for holder in sorted(holders):
+            self._ask(
+                holder,
+                Fetch(name, key),
+                FETCH_TIMEOUT_S,
+                lambda answer, holder=holder: answered(holder, answer),  # type: ignore[misc]
+            )
+
+    # -- buckets ------------------------------------------------------------------
+
+    def _create(self, request: CreateBucket, done: OnDone) -> None:
+        me = self._view.me
+        self._clock.observe(request.clock)
+        entry = BucketEntry(
+            request.name,
+            request.ttl_ms,
+            request.max_entries,
+            request.max_bytes,
+            request.replicas,
+            self._clock.tick(),
+            me,
+        )
+        settings = settings_of(entry)
+        bucket = self._buckets.by_name.get(request.name)
+        if bucket is None:
+            self._buckets.merge([entry])
+        else:
+            difference = settings.difference(bucket.settings)
+            if difference:
+                done(Refused(CONFLICT, difference))
+                return
+            entry = bucket.entry
+        others = self._view.members.keys() - {me}
+        if not others:
+            done(Done(copies=1))
+            return
+
+        def answered(node_key: bytes) -> None:
+            others.discard(node_key)
+            if not others:
+                done(Done(copies=len(self._view.members)))
+
+        news = Buckets((entry,), self._clock.last)
+        for node_key in sorted(others):
+            self._ask(
+                node_key,
+                news,
+                OPERATION_TIMEOUT_S / 2,
+                lambda _, node_key=node_key: answered(node_key),  # type: ignore[misc]
+            )

@@ -1,0 +1,337 @@
+# -*- test-case-name: tests.mycel.test_service -*-
+"""
+Mycel as a Twisted service: the application ``SYSTEM-MYCEL`` and its clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.mycel.buckets import BucketTable
+from mycorrizal.mycel.cache import Cache
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
+from mycorrizal.mycel.messages import (
+    Answer,
+    AskSettled,
+    Buckets,
+    Copy,
+    CreateBucket,
+    Done,
+    Fetch,
+    Push,
+    Request,
+    Routed,
+    decode_answer,
+    decode_request,
+    encode,
+)
+from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.primary import Primary
+from mycorrizal.mycel.operations.replica import Replica
+from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.slots.handoff import Handoff
+from mycorrizal.mycel.slots.placement import SLOTS, bucket_seed, slot_of
+from mycorrizal.mycel.slots.view import SlotMember, View
+from mycorrizal.nodosum import (
+    ANSWERED,
+    Channel,
+    ErrorCode,
+    Link,
+    MemberEvent,
+    NodosumService,
+    Peer,
+    Readiness,
+)
+from mycorrizal.runtime import Timer
+
+APPLICATION_ID = "SYSTEM-MYCEL"
+#: Spreads the names of buckets over the slots, as a bucket's does its keys.
+BUCKETS_SEED = bucket_seed("SYSTEM-MYCEL.buckets")
+#: How often expired entries are freed and the time of writes is checked.
+TICK_S = 0.25
+#: Expired entries freed in one go; about 1 µs each.
+SWEEP_MAX = 5_000
+#: How long a question whether a node is settled waits for a yes.
+SETTLED_WAIT_S = 1.0
+
+
+class MycelService(Service):
+    """
+    The cache of one node.
+
+    :ivar cache: Its public API.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, nodosum: NodosumService, config: MycelConfig, *, host: str
+    ) -> None:
+        self.setName("mycel")
+        self.host = host
+        runtime = nodosum.runtime
+        self.runtime = runtime
+        self.clock = nodosum.clock
+        self.nodosum = nodosum
+        self.config = config
+        self.buckets = BucketTable()
+        self.channel = Channel(APPLICATION_ID)
+        me = SlotMember(nodosum.me.node_key, nodosum.me.incarnation, host)
+        self.view = View(me)
+        self._me = me
+        self._writes = Writes(
+            self.view, self.ask, runtime.now, self._linked, self._news
+        )
+        self._primary = Primary(
+            self.view, self.buckets, self.clock, self._writes, self.ask, runtime.now
+        )
+        self._replica = Replica(self.buckets, self.clock, runtime.now)
+        self.router = Router(
+            runtime, self.view, self._primary, self.channel, nodosum.link_to
+        )
+        self._handoff = Handoff(
+            runtime, self.view, self.buckets, self.ask, self._news, self._pushed
+        )
+        self.cache = Cache(self)
+        self._held: set[bytes] = set()
+        self._asking: set[bytes] = set()
+        self._asked: list[tuple[AskSettled, float, Callable[[Answer], None]]] = []
+        self._timer: Timer | None = None
+        self._leaving = False
+        self._drained: Readiness | None = None
+        nodosum.applications.add_route(APPLICATION_ID, self)
+        nodosum.listen_to_links(self)
+        nodosum.subscribe(self._member_changed)
+        nodosum.tables_held = self._held.__contains__
+
+    # -- life -------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Begin to answer."""
+        super().startService()
+        self._me = SlotMember(
+            self._me.node_key, self.nodosum.me.incarnation, self._me.host
+        )
+        self.cache.running = True
+        self._tick()
+
+    def stopService(self) -> None:
+        """Answer no more; what is under way becomes indeterminate."""
+        super().stopService()
+        self.cache.running = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._handoff.stop()
+        self.router.stop()
+        self.cache.stop()
+
+    def drain(self) -> Deferred[None]:
+        """
+        Hand over all that this node holds; the first half of stopping.
+
+        :return: Fires when every other owner has it, at once if there is
+            nobody.
+        """
+        self._leaving = True
+        if not self.running or not self.nodosum.membership.members():
+            return succeed(None)
+        self._drained = Readiness()
+        drained = self._drained.when_ready()
+        self._members_changed()
+        return drained
+
+    def _tick(self) -> None:
+        self._timer = self.runtime.call_later(TICK_S, self._tick)
+        now = self.runtime.now()
+        for bucket in self.buckets.by_name.values():
+            if bucket.store.next_due_s() <= now:
+                bucket.store.pop_due(now, SWEEP_MAX)
+        self._writes.expire()
+        self._ask_settled()
+        self._answer_settled()
+
+    # -- members ----------------------------------------------------------------
+
+    def link_up(self, peer: Peer, link: Link) -> None:
+        """A link is new: tell it of our buckets."""
+
+        def answered(answer: Answer | None) -> None:
+            if answer is None and link.up:
+                self.ask(peer.node_key, self._news(), OPERATION_TIMEOUT_S, answered)
+
+        self._members_changed()
+        self.ask(peer.node_key, self._news(), OPERATION_TIMEOUT_S, answered)
+        self._writes.members_changed()
+
+    def link_down(self, peer: Peer, link: Link) -> None:
+        """A link is gone, and with it what it told us."""
+        self._held.discard(peer.node_key)
+
+    def _member_changed(self, event: MemberEvent) -> None:
+        self._members_changed()
+
+    def _members_changed(self) -> None:
+        members = [
+            SlotMember(peer.node_key, peer.incarnation, peer.host)
+            for peer in self.nodosum.membership.members()
+        ]
+        if not self._leaving:
+            members.append(self._me)
+        if not self.view.change(members):
+            return
+        for bucket in self.buckets.by_name.values():
+            self._lead(bucket.settings.name)
+        self._primary.members_changed()
+        self._handoff.begin()
+        self._writes.members_changed()
+        self._ask_settled()
+
+    def _lead(self, name: str) -> None:
+        store, primaries = self.buckets.by_name[name].store, self._primaries
+        for slot in range(SLOTS):
+            store.lead(slot, primaries[slot] == self.view.me)
+
+    @property
+    def _primaries(self) -> list[bytes | None]:
+        return self.view.placement.primaries
+
+    def _linked(self, node_key: bytes) -> bool:
+        return self.nodosum.link_to(node_key) is not None
+
+    def _news(self) -> Buckets:
+        return Buckets(self.buckets.entries(), self.clock.last)
+
+    def under_replicated(self) -> int:
+        """
+        Copies that are still missing, as far as this node can tell: entries of
+        its slots times owners that have not said that they are settled.
+        """
+        if not self.view.waiting_for and self._handoff.epoch == self.view.epoch:
+            return 0
+        return sum(
+            bucket.store.count(slot) * len(self.view.lacking(slot, bucket.owners))
+            for bucket in self.buckets.by_name.values()
+            for slot in range(SLOTS)
+            if bucket.store.count(slot)
+        )
+
+    # -- settling ---------------------------------------------------------------
+
+    def _pushed(self) -> None:
+        self._answer_settled()
+        self._drop_moved()
+        if self._drained is not None:
+            self._drained.succeeded()
+
+    def _ask_settled(self) -> None:
+        epoch = self.view.epoch
+        for node_key in sorted(self.view.waiting_for - self._asking):
+            self._asking.add(node_key)
+            self.ask(
+                node_key,
+                AskSettled(epoch, self.clock.last),
+                SETTLED_WAIT_S * 2,
+                lambda answer, node_key=node_key: self._settled(  # type: ignore[misc]
+                    node_key, epoch, answer
+                ),
+            )
+
+    def _settled(self, node_key: bytes, epoch: int, answer: Answer | None) -> None:
+        self._asking.discard(node_key)
+        if isinstance(answer, Done) and answer.existed:
+            if self.view.through(node_key, epoch):
+                self._drop_moved()
+
+    def _answer_settled(self) -> None:
+        asked, self._asked = self._asked, []
+        now = self.runtime.now()
+        for question, until, done in asked:
+            if question.epoch == self.view.epoch == self._handoff.epoch:
+                done(Done(existed=True))
+            elif until <= now:
+                done(Done(existed=False))
+            else:
+                self._asked.append((question, until, done))
+
+    def _drop_moved(self) -> None:
+        settled = not self.view.waiting_for and self._handoff.epoch == self.view.epoch
+        if settled and not self._leaving and self._handoff.drop():
+            self._handoff.begin()
+
+    # -- talking ----------------------------------------------------------------
+
+    def ask(
+        self, node_key: bytes, request: Request, timeout_s: float, done: OnAnswer
+    ) -> None:
+        """Ask one node something, once."""
+        link = self.nodosum.link_to(node_key)
+        if link is None:
+            # Not at once: whoever asks may ask again.
+            self.runtime.call_later(0, done, None)
+            return
+
+        def replied(how: int, payload: bytes) -> None:
+            done(decode_answer(payload) if how == ANSWERED else None)
+
+        deadline = self.runtime.now() + timeout_s
+        if not self.channel.call(link, encode(request), replied, deadline):
+            self.runtime.call_later(0, done, None)
+
+    def serve(self, call_id: int, payload: bytes, link: Link) -> None:
+        """A request came."""
+        request = decode_request(payload)
+
+        def done(answer: Answer) -> None:
+            if not link.closed:
+                link.reply(call_id, encode(answer))
+
+        if not self.running:
+            link.error(call_id, ErrorCode.BUSY, "")
+        elif isinstance(request, Routed):
+            deadline = self.runtime.now() + OPERATION_TIMEOUT_S
+            self.router.passed_on(request, self.slot(request), deadline, done)
+        elif isinstance(request, (Copy, Fetch, Push)):
+            done(self._replica.answer(request))
+        elif isinstance(request, Buckets):
+            self._buckets_told(request, link)
+            done(Done())
+        else:
+            self.clock.observe(request.clock)
+            until = self.runtime.now() + SETTLED_WAIT_S
+            self._asked.append((request, until, done))
+            self._answer_settled()
+
+    def _buckets_told(self, told: Buckets, link: Link) -> None:
+        self.clock.observe(told.clock)
+        known = set(self.buckets.by_name)
+        for name, difference in self.buckets.merge(told.buckets):
+            self._log.warn(
+                "Bucket {bucket} was created twice with other settings "
+                "({difference}); the later ones are in force",
+                bucket=name,
+                difference=difference,
+            )
+        for name in self.buckets.by_name.keys() - known:
+            self._lead(name)
+        self._held.add(link.node_key)
+
+    def slot(self, request: Routed) -> int:
+        """The slot of an operation."""
+        if isinstance(request, CreateBucket):
+            return slot_of(BUCKETS_SEED, request.name.encode())
+        bucket = self.buckets.by_name.get(request.bucket)
+        seed = bucket_seed(request.bucket) if bucket is None else bucket.seed
+        return slot_of(seed, request.key)
+
+    def received(self, payload: bytes, link: Link) -> None:
+        """A message without an answer came; there are none of ours."""
+        raise RemoteProtocolError("the cache takes requests only")
+
+    def cancelled(self, call_id: int, link: Link) -> None:
+        """The caller waits no more: the operation goes on all the same."""

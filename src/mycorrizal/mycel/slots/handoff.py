@@ -1,0 +1,210 @@
+# -*- test-case-name: tests.mycel.slots.test_handoff -*-
+"""
+Slots on the move: a holder pushes what the new owners lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket
+from mycorrizal.mycel.messages import (
+    UNKNOWN_BUCKET,
+    Answer,
+    Buckets,
+    Done,
+    Push,
+    Pushed,
+    Refused,
+    remaining_ms,
+)
+from mycorrizal.mycel.operations.asking import Ask
+from mycorrizal.mycel.slots.placement import SLOTS
+from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.store import Cause
+from mycorrizal.runtime import Runtime, Timer
+
+#: Bytes of values in one push: what an operation may have to wait for.
+PUSH_BYTES = 256 * 1024
+#: Entries in one push, however small.
+PUSH_ENTRIES = 512
+#: Pushes that may be unanswered at once.
+PUSHES_MAX = 4
+#: How long a node may take to answer a push before it is sent again.
+PUSH_TIMEOUT_S = 5.0
+#: Pause before a push that failed is sent again.
+PUSH_PAUSE_S = 0.1
+
+
+@attrs.frozen(eq=False)
+class Batch:
+    """Some entries of one slot, on their way to one owner."""
+
+    owner: bytes
+    push: Push
+
+
+class Handoff:
+    """
+    The pushing side of moves: one round for each change of members.
+
+    :param through: Called when a round is complete.
+    :ivar epoch: Of the last round that was completed; see `View.epoch`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        view: View,
+        buckets: BucketTable,
+        ask: Ask,
+        news: Callable[[], Buckets],
+        through: Callable[[], None],
+    ) -> None:
+        self.epoch: int | None = None
+        self._runtime = runtime
+        self._view = view
+        self._buckets = buckets
+        self._ask = ask
+        self._news = news
+        self._through = through
+        self._round = 0
+        self._batches: Iterator[Batch] = iter(())
+        self._again: list[Batch] = []
+        self._unanswered = 0
+        self._digests: dict[tuple[str, int], int] = {}
+        self._timer: Timer | None = None
+
+    def begin(self) -> None:
+        """Members have changed: push what has moved."""
+        self._round += 1
+        self.epoch = None
+        self._batches = self._pending()
+        self._again.clear()
+        self._unanswered = 0
+        self._digests.clear()
+        # In a turn of its own: a handoff must not hold up what began it.
+        self._pump_later(0)
+
+    def stop(self) -> None:
+        """Push no more."""
+        self._round += 1
+        self._batches = iter(())
+        self._again.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _pump_later(self, delay_s: float) -> None:
+        if self._timer is None or not self._timer.active():
+            self._timer = self._runtime.call_later(delay_s, self._pump)
+
+    def _pump(self) -> None:
+        while self._unanswered < PUSHES_MAX:
+            batch = self._again.pop() if self._again else next(self._batches, None)
+            if batch is None:
+                break
+            if batch.owner in self._view.members:
+                self._send(batch)
+        if not self._unanswered and not self._again and self.epoch is None:
+            self._complete()
+
+    def _send(self, batch: Batch) -> None:
+        self._unanswered += 1
+        current = self._round
+
+        def answered(answer: Answer | None) -> None:
+            if current != self._round:
+                return
+            self._unanswered -= 1
+            if isinstance(answer, Done):
+                self._pump_later(0)
+                return
+            if isinstance(answer, Refused) and answer.reason == UNKNOWN_BUCKET:
+                self._ask(batch.owner, self._news(), PUSH_TIMEOUT_S, lambda _: None)
+            self._again.append(batch)
+            self._pump_later(PUSH_PAUSE_S)
+
+        self._ask(batch.owner, batch.push, PUSH_TIMEOUT_S, answered)
+
+    def _complete(self) -> None:
+        self.epoch = self._view.epoch
+        self._view.pushed()
+        self._through()
+
+    # -- what there is to push --------------------------------------------------
+
+    def _pending(self) -> Iterator[Batch]:
+        for bucket in list(self._buckets.by_name.values()):
+            for slot in range(SLOTS):
+                if not bucket.store.count(slot):
+                    continue
+                owners = self._view.lacking(slot, bucket.owners)
+                if owners:
+                    yield from self._slot_batches(bucket, slot, owners)
+
+    def _slot_batches(
+        self, bucket: OpenBucket, slot: int, owners: tuple[bytes, ...]
+    ) -> Iterator[Batch]:
+        store, name = bucket.store, bucket.settings.name
+        self._digests[name, slot] = store.digest(slot, self._runtime.now())
+        after = b""
+        while True:
+            found = store.scan(slot, after, PUSH_ENTRIES)
+            if not found:
+                return
+            after = found[-1].key
+            now = self._runtime.now()
+            # Read at once: an entry belongs to its store, which changes it.
+            entries = [
+                Pushed(
+                    entry.key,
+                    entry.value,
+                    entry.stamp,
+                    entry.origin,
+                    remaining_ms(entry.deadline, now),
+                )
+                for entry in found
+                if entry.deadline > now
+            ]
+            for part in _parts(entries):
+                for owner in owners:
+                    yield Batch(owner, Push(name, part))
+
+    def drop(self) -> bool:
+        """
+        All is settled: let go what this node need not hold any more.
+
+        :return: Whether some of it has changed since it was pushed, and must
+            be pushed again first.
+        """
+        now, changed = self._runtime.now(), False
+        for bucket in self._buckets.by_name.values():
+            store, name = bucket.store, bucket.settings.name
+            for slot in range(SLOTS):
+                if not store.count(slot):
+                    continue
+                owners = self._view.placement.owners(slot, bucket.owners)
+                if self._view.me in owners:
+                    continue
+                if self._digests.get((name, slot)) == store.digest(slot, now):
+                    store.drop_slot(slot, Cause.MOVED)
+                else:
+                    changed = True
+        return changed
+
+
+def _parts(entries: list[Pushed]) -> Iterator[tuple[Pushed, ...]]:
+    """Cut entries into pushes of bounded size; one large value stays whole."""
+    part: list[Pushed] = []
+    part_bytes = 0
+    for entry in entries:
+        entry_bytes = len(entry.key) + len(entry.value or b"") + 64
+        if part and part_bytes + entry_bytes > PUSH_BYTES:
+            yield tuple(part)
+            part, part_bytes = [], 0
+        part.append(entry)
+        part_bytes += entry_bytes
+    if part:
+        yield tuple(part)

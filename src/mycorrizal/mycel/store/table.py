@@ -1,0 +1,224 @@
+# -*- test-case-name: tests.mycel.store.test_table -*-
+"""
+What a node holds of a bucket, by slot.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+from mycorrizal.mycel.slots.placement import SLOTS
+from mycorrizal.mycel.store.counts import Cause, Counts
+from mycorrizal.mycel.store.expiry import DueRings
+from mycorrizal.mycel.store.lru import INF, Entry, new_ring, push, take_off
+from mycorrizal.mycel.store.sizing import entry_bytes
+from mycorrizal.mycel.store.versions import slot_digest
+
+#: Entries take their slot's number from here, not an equal integer of their
+#: own: 32 bytes saved on each.
+SLOT_NUMBERS: Final = tuple(range(SLOTS))
+
+
+class SlotTable(Counts):
+    """
+    The entries and tombstones of a bucket, in a dict for each slot; each on a
+    ring in order of use, on a ring of those due together, and in the counts.
+
+    With a million entries a slot's dict holds about a thousand and grows in
+    20 µs.  One OrderedDict for all was as fast to read, but stopped
+    everything for 54 and 58 ms when it grew past 350,000 and 700,000 entries
+    (one dict: 27 ms), and for 50 to 100 ms in each full garbage collection;
+    here neither the dicts nor the entries are tracked.  Moving an entry to the
+    end of its dict by taking it out and putting it back was slower while all
+    is in the processor's cache, and leaves a search for the oldest.  By slot
+    has a second use: moving, clearing or comparing a slot costs its entries,
+    not all there are.
+
+    What holds much is emptied with `drop_slot`, slot by slot, before it is let
+    go.
+
+    :param gone: Called with each value that goes other than by a newer
+        version, and the cause; all is in order by then.
+    :ivar floors: For each slot, the highest stamp of a tombstone that is no
+        longer remembered: what is not above it may have been deleted.
+    :ivar cleared: For each slot, the stamp of the last `clear`; what is not
+        above it is refused.
+    :ivar capped: Slots that lost entries here which their primaries still
+        have, for want of room; the owner takes slots out.
+    """
+
+    __slots__ = (
+        "__weakref__", "_dead", "_digests", "_due", "_ends", "_followed", "_gone",
+        "_led", "_no_table", "_tables", "_tombstone_bytes", "capped", "cleared",
+        "floors",
+    )  # fmt: skip
+
+    def __init__(self, gone: Callable[[Entry, Cause], None] | None) -> None:
+        super().__init__()
+        # A slot without entries has no dict of its own: 64 KiB saved.
+        self._no_table: dict[bytes, Entry] = {}
+        self._tables = [self._no_table] * SLOTS
+        self._led, self._followed, self._dead = new_ring(), new_ring(), new_ring()
+        #: The ring of use of each slot's values: of the slots this node is
+        #: primary of, or of the others.
+        self._ends = [self._led] * SLOTS
+        self._due = DueRings()
+        #: The digests that are known, and until when they are right.
+        self._digests: list[tuple[int, float] | None] = [(0, INF)] * SLOTS
+        self._gone = gone
+        self._tombstone_bytes = 0
+        self.floors = [-1] * SLOTS
+        self.cleared = [-1] * SLOTS
+        self.capped: set[int] = set()
+
+    def __del__(self) -> None:
+        # Rings are cycles that the garbage collector does not see.
+        for table in self._tables:
+            for entry in table.values():
+                entry.older = entry.newer = entry.earlier = entry.later = None
+        for end in (self._led, self._followed, self._dead):
+            end.older = end.newer = None
+
+    def peek(self, slot: int, key: bytes, now: float) -> Entry | None:
+        """
+        The entry, which may be a tombstone, or None; not counted as a use.
+
+        An entry belongs to the bucket, which changes it in place: read it at
+        once, don't keep it.
+        """
+        entry = self._tables[slot].get(key)
+        return None if entry is None or entry.deadline <= now else entry
+
+    def remove(self, slot: int, key: bytes, cause: Cause) -> bool:
+        """
+        Let an entry or tombstone go, leaving nothing; a tombstone that has not
+        moved raises the slot's floor.
+
+        :return: Whether it was held.
+        """
+        entry = self._tables[slot].get(key)
+        if entry is None:
+            return False
+        self._lose(entry, cause)
+        return True
+
+    # -- whole slots ----------------------------------------------------------
+
+    def lead(self, slot: int, leads: bool) -> None:
+        """
+        Say whether this node is the slot's primary, and so decides what of it
+        is evicted; it is of every slot until told otherwise.
+
+        A change costs the slot's entries, which become the last used ones.
+        """
+        end = self._led if leads else self._followed
+        if end is self._ends[slot]:
+            return
+        self._ends[slot] = end
+        self.capped.discard(slot)
+        for entry in self._tables[slot].values():
+            if entry.value is not None:
+                take_off(entry)
+                push(end, entry)
+
+    def count(self, slot: int) -> int:
+        """How many entries and tombstones of a slot are held."""
+        return len(self._tables[slot])
+
+    def scan(
+        self, slot: int, after: bytes, limit: int, prefix: bytes = b""
+    ) -> list[Entry]:
+        """
+        A slot's entries and tombstones in order of keys, a bounded number;
+        those that have expired but are not yet freed among them.
+
+        :param after: Only keys above this one; empty for the first call, then
+            the last key of the call before.
+        :param prefix: Only keys that begin so.
+        """
+        table = self._tables[slot]
+        keys = (key for key in table if key > after and key.startswith(prefix))
+        return [table[key] for key in heapq.nsmallest(limit, keys)]
+
+    def digest(self, slot: int, now: float) -> int:
+        """
+        The `slot_digest` of what is held of a slot.
+
+        Worked out when asked, and only if the slot has changed: keeping it up
+        with each write would slow a write by a half.
+        """
+        known = self._digests[slot]
+        if known is None or now >= known[1]:
+            known = slot_digest(self._tables[slot].values(), now)
+            self._digests[slot] = known
+        return known[0]
+
+    def drop_slot(self, slot: int, cause: Cause) -> int:
+        """Let all of a slot's entries and tombstones go; returns how many."""
+        held = list(self._tables[slot].values())
+        for entry in held:
+            self._lose(entry, cause)
+        self.capped.discard(slot)
+        return len(held)
+
+    def clear(self, slot: int, stamp: int) -> int:
+        """
+        Delete what is not above `stamp`, and refuse it from now on.
+
+        :return: How many values went.
+        """
+        self.cleared[slot] = max(self.cleared[slot], stamp)
+        held = [e for e in self._tables[slot].values() if e.stamp <= stamp]
+        for entry in held:
+            self._lose(entry, Cause.DELETED)
+        return sum(entry.value is not None for entry in held)
+
+    # -- one entry ------------------------------------------------------------
+
+    def _gain(self, entry: Entry) -> None:
+        """Put an entry on its ring of use and into the counts."""
+        value = entry.value
+        if value is None:
+            size_bytes = entry_bytes(len(entry.key), 0)
+            self.tombstones += 1
+            self._tombstone_bytes += size_bytes
+            push(self._dead, entry)
+        else:
+            size_bytes = entry_bytes(len(entry.key), len(value))
+            self.entries += 1
+            push(self._ends[entry.slot], entry)
+        self.size_bytes += size_bytes
+
+    def _give_up(self, entry: Entry) -> None:
+        """Take an entry off its ring of use and out of the counts."""
+        value = entry.value
+        if value is None:
+            size_bytes = entry_bytes(len(entry.key), 0)
+            self.tombstones -= 1
+            self._tombstone_bytes -= size_bytes
+        else:
+            size_bytes = entry_bytes(len(entry.key), len(value))
+            self.entries -= 1
+        self.size_bytes -= size_bytes
+        take_off(entry)
+
+    def _lose(self, entry: Entry, cause: Cause) -> None:
+        """Let an entry go from everything, and tell."""
+        if entry.newer is None:
+            return  # Whoever was told of an earlier one has taken it away.
+        slot = entry.slot
+        table = self._tables[slot]
+        del table[entry.key]
+        if not table:
+            self._tables[slot] = self._no_table
+        self._give_up(entry)
+        self._due.take_out(entry)
+        self._digests[slot] = None
+        if entry.value is not None:
+            self._count(cause)
+            if self._gone is not None:
+                self._gone(entry, cause)
+        elif cause is not Cause.MOVED and entry.stamp > self.floors[slot]:
+            self.floors[slot] = entry.stamp

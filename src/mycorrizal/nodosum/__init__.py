@@ -1,0 +1,78 @@
+# -*- test-case-name: tests.nodosum -*-
+"""
+Nodosum: the cluster layer.  It finds other nodes, keeps one authenticated
+link to each, knows who is a member, and carries messages between the
+applications on them.
+
+The names of the field: a *peer* is another node; a *link* is the one
+connection that carries its frames; *membership* is who is in, as this node
+sees it; a *contact* is an address that discovery named.
+"""
+
+from __future__ import annotations
+
+from mycorrizal.nodosum.acl import (
+    Key,
+    KeyRing,
+    derive_key,
+    new_secret,
+    node_key_of,
+)
+from mycorrizal.nodosum.applications import Application, Applications
+from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
+from mycorrizal.nodosum.channel import Channel
+from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
+from mycorrizal.nodosum.discovery import IDiscovery
+from mycorrizal.nodosum.link import Link
+from mycorrizal.nodosum.peer import (
+    MemberDied,
+    MemberEvent,
+    MemberJoined,
+    MemberLeft,
+    Node,
+    Peer,
+    PeerState,
+)
+from mycorrizal.nodosum.readiness import Readiness
+from mycorrizal.nodosum.service import NodosumService
+from mycorrizal.nodosum.tls import AutoTls
+from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, ErrorCode
+
+__all__ = [
+    # From acl
+    "Key",
+    "KeyRing",
+    "derive_key",
+    "new_secret",
+    "node_key_of",
+    # From applications, channel, calls
+    "ANSWERED",
+    "LINK_LOST",
+    "TIMED_OUT",
+    "Application",
+    "Applications",
+    "Channel",
+    # From config
+    "Address",
+    "NodosumConfig",
+    "format_address",
+    # From discovery
+    "IDiscovery",
+    # From link
+    "Link",
+    # From peer
+    "MemberDied",
+    "MemberEvent",
+    "MemberJoined",
+    "MemberLeft",
+    "Node",
+    "Peer",
+    "PeerState",
+    # From readiness, service, tls
+    "AutoTls",
+    "NodosumService",
+    "Readiness",
+    # From wire.limits
+    "DEFAULT_PORT",
+    "ErrorCode",
+]

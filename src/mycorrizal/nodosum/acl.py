@@ -1,0 +1,171 @@
+# -*- test-case-name: tests.nodosum.test_acl -*-
+"""
+Secrets and the keys made from them.
+
+HKDF is RFC 5869 with SHA-256, scrypt is RFC 7914.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import struct
+from collections.abc import Iterable
+
+import attrs
+
+from mycorrizal.errors import ConfigError
+
+#: How a secret of 32 random bytes is written.
+RAW_PREFIX = "myk1:"
+RAW_BYTES = 32
+#: A shorter passphrase could be guessed from one captured HELLO.
+PASSPHRASE_BYTES_MIN = 16
+#: The handshake offers at most four keys.
+KEYS_MAX = 4
+
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
+_SCRYPT_BYTES_MAX = 64 * 1024 * 1024
+_KEY_ID = struct.Struct("<I")
+
+
+@attrs.frozen
+class Key:
+    """
+    The keys made from one secret.
+
+    :ivar key_id: A public number that names the secret on the wire.
+    :ivar udp: 32 bytes, for HELLO.
+    :ivar node: 32 bytes, for AUTH between nodes.
+    :ivar client: 32 bytes, for AUTH of Pulse to a node.
+    """
+
+    key_id: int
+    udp: bytes = attrs.field(repr=False)
+    node: bytes = attrs.field(repr=False)
+    client: bytes = attrs.field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits to compare two secrets by."""
+        return f"{self.key_id:08x}"
+
+
+def new_secret(random_bytes: bytes) -> str:
+    """
+    The text of a secret.
+
+    :param random_bytes: 32 unpredictable bytes.
+    """
+    assert len(random_bytes) == RAW_BYTES, "a secret is 32 bytes"
+    return RAW_PREFIX + base64.b64encode(random_bytes).decode("ascii")
+
+
+def _extract(secret: bytes) -> bytes:
+    return hmac.digest(b"mycorrizal/1", secret, "sha256")
+
+
+def _expand(prk: bytes, label: bytes) -> bytes:
+    return hmac.digest(prk, label + b"\x01", "sha256")
+
+
+def derive_key(secret: str, cluster_name: str, field: str = "secret") -> Key:
+    """
+    Make the keys of a secret.
+
+    :param secret: ``myk1:`` and base64 of 32 bytes, as ``pulse secret new``
+        prints it, or a passphrase, which takes about 60 ms to stretch.
+    :param cluster_name: The salt of a passphrase.
+    :param field: The setting to name in an error.
+    :raises ConfigError: It is malformed or too short; the secret is not shown.
+    """
+    text = secret.strip()
+    if text.startswith(RAW_PREFIX):
+        try:
+            raw = base64.b64decode(text.removeprefix(RAW_PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if len(raw) != RAW_BYTES:
+            raise ConfigError(
+                field,
+                f"a secret that begins with {RAW_PREFIX} must go on with the "
+                "base64 of 32 bytes; make one with `pulse secret new`",
+            )
+    else:
+        passphrase: bytes | None = None
+        try:
+            passphrase = text.encode()
+        except UnicodeEncodeError:
+            # Raised outside: this error would carry the secret along.
+            pass
+        if passphrase is None:
+            raise ConfigError(field, "the passphrase is not valid UTF-8")
+        if len(passphrase) < PASSPHRASE_BYTES_MIN:
+            raise ConfigError(
+                field,
+                f"a passphrase needs at least {PASSPHRASE_BYTES_MIN} bytes, this "
+                f"one has {len(passphrase)}; `pulse secret new` makes a good secret",
+            )
+        raw = hashlib.scrypt(
+            passphrase,
+            salt=cluster_name.encode(),
+            n=_SCRYPT_N,
+            r=_SCRYPT_R,
+            p=_SCRYPT_P,
+            maxmem=_SCRYPT_BYTES_MAX,
+            dklen=32,
+        )
+    prk = _extract(raw)
+    (key_id,) = _KEY_ID.unpack(hashlib.sha256(b"kid" + prk).digest()[:4])
+    return Key(
+        # 0 means "no key" on the wire.
+        key_id=key_id or 1,
+        udp=_expand(prk, b"udp"),
+        node=_expand(prk, b"acl node"),
+        client=_expand(prk, b"acl client"),
+    )
+
+
+class KeyRing:
+    """
+    The live secrets: the first signs, all are accepted.
+
+    :raises ConfigError: There is none, more than four, or two with one id.
+    """
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self.keys = tuple(keys)
+        self.by_id = {key.key_id: key for key in self.keys}
+        if not 1 <= len(self.keys) <= KEYS_MAX:
+            raise ConfigError(
+                "secret_files", f"give one to {KEYS_MAX} secrets, not {len(self.keys)}"
+            )
+        if len(self.by_id) != len(self.keys):
+            raise ConfigError(
+                "secret_files", "two of the secrets are the same; give each once"
+            )
+
+    @property
+    def first(self) -> Key:
+        """The key that signs."""
+        return self.keys[0]
+
+    def shared(self, key_ids: Iterable[int]) -> Key | None:
+        """Our first key among those that a peer offers, or None."""
+        offered = set(key_ids)
+        for key in self.keys:
+            if key.key_id in offered:
+                return key
+        return None
+
+
+def cluster_tag(cluster_name: str) -> bytes:
+    """Eight bytes that tell clusters apart before authentication."""
+    return hashlib.sha256(b"cluster" + cluster_name.encode()).digest()[:8]
+
+
+def node_key_of(node_id: str) -> bytes:
+    """The 16 bytes that stand for a node id on the wire."""
+    return hashlib.sha256(node_id.encode()).digest()[:16]

@@ -1,0 +1,180 @@
+# -*- test-case-name: tests.nodosum.test_contacts -*-
+"""
+The addresses that discovery named, and what came of each: a core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+
+import attrs
+
+from mycorrizal.nodosum.config import Address
+from mycorrizal.nodosum.effects import Dial, Effect, SendHello
+from mycorrizal.nodosum.peer import Peer, PeerState
+
+#: When the second and third HELLO follow, and then the dial without one.
+HELLO_PAUSES_S = (0.1, 0.15, 0.2)
+#: First and longest pause before an address is asked again.
+RETRY_MIN_S = 1.0
+RETRY_MAX_S = 30.0
+#: How long an address of the first round may keep a node from being ready.
+FIRST_ROUND_S = 3.0
+#: Addresses kept; the rest of a discovery's answer is left out.
+CONTACTS_MAX = 256
+
+
+class Phase(Enum):
+    """What is going on at an address."""
+
+    ASKING = auto()
+    DIALLING = auto()
+    RESTING = auto()
+    KNOWN = auto()
+    OWN = auto()
+
+
+@attrs.define
+class Contact:
+    """
+    One address.
+
+    :ivar next_at: When to do the next thing, monotonic.
+    :ivar hellos: Sent since it was last asked.
+    :ivar failures: In a row.
+    :ivar node_key: Who was found there.
+    :ivar refused: Why it refused us, if it did.
+    """
+
+    address: Address
+    first_at: float
+    next_at: float
+    phase: Phase = Phase.RESTING
+    hellos: int = 0
+    failures: int = 0
+    node_key: bytes | None = None
+    refused: str | None = None
+
+
+class Contacts:
+    """
+    The table of addresses and the rules that change it.
+
+    :param hello: Whether to ask by UDP before dialling.
+    :param random: Returns a float in [0, 1), for jitter.
+    """
+
+    def __init__(self, *, hello: bool, random: Callable[[], float]) -> None:
+        self.by_address: dict[Address, Contact] = {}
+        self._hello = hello
+        self._random = random
+
+    def discovered(self, addresses: Iterable[Address], now: float) -> None:
+        """
+        Discovery named these.  One that it names no more is forgotten, unless
+        somebody lives there: discovery never removes a member.
+        """
+        named = dict.fromkeys(addresses)
+        for address, contact in list(self.by_address.items()):
+            if address not in named and contact.phase is not Phase.KNOWN:
+                del self.by_address[address]
+        for address in named:
+            if address in self.by_address or len(self.by_address) >= CONTACTS_MAX:
+                continue
+            self.by_address[address] = Contact(address, now, now)
+
+    def found(self, address: Address, node_key: bytes) -> None:
+        """A node proved itself at this address."""
+        contact = self.by_address.get(address)
+        if contact is not None and contact.phase is not Phase.OWN:
+            contact.phase = Phase.KNOWN
+            contact.node_key = node_key
+            contact.failures = 0
+            contact.refused = None
+
+    def found_own(self, address: Address) -> None:
+        """This address is our own."""
+        contact = self.by_address.get(address)
+        if contact is not None:
+            contact.phase = Phase.OWN
+
+    def dial_failed(
+        self, address: Address, now: float, refused: str | None = None
+    ) -> None:
+        """
+        Nothing came of dialling an address.
+
+        :param refused: What the node there had against us.
+        """
+        contact = self.by_address.get(address)
+        if contact is None or contact.phase in (Phase.OWN, Phase.KNOWN):
+            return
+        pause_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(contact.failures, 9))
+        contact.failures += 1
+        contact.refused = refused
+        contact.phase = Phase.RESTING
+        contact.next_at = now + pause_s * (0.5 + self._random() / 2)
+
+    def tick(self, now: float, peers: dict[bytes, Peer]) -> tuple[Effect, ...]:
+        """Time has passed; call this several times a second."""
+        effects: list[Effect] = []
+        for contact in self.by_address.values():
+            if contact.phase is Phase.KNOWN:
+                peer = peers.get(contact.node_key or b"")
+                if peer is None or peer.state is PeerState.LEFT:
+                    # Membership has given it up; somebody else may come.
+                    contact.phase = Phase.RESTING
+                    contact.next_at = now + RETRY_MIN_S
+            elif contact.phase is not Phase.OWN and now >= contact.next_at:
+                effects += self._ask(contact, now)
+        return tuple(effects)
+
+    def _ask(self, contact: Contact, now: float) -> tuple[Effect, ...]:
+        if contact.phase is Phase.DIALLING:
+            return ()
+        if contact.phase is Phase.RESTING:
+            contact.phase, contact.hellos = Phase.ASKING, 0
+        if self._hello and contact.hellos < len(HELLO_PAUSES_S):
+            contact.next_at = now + HELLO_PAUSES_S[contact.hellos]
+            contact.hellos += 1
+            return (SendHello(contact.address),)
+        contact.phase = Phase.DIALLING
+        return (Dial(contact.address),)
+
+    # -- is the first round over? ---------------------------------------------
+
+    def settled(
+        self, now: float, peers: dict[bytes, Peer], held: Callable[[bytes], bool]
+    ) -> bool:
+        """
+        Whether each address is our own, or a linked member whose tables we
+        hold, or had its chance; and likewise each peer that those named.
+
+        :param held: Whether we hold the tables of the member with that key.
+        """
+
+        def had_its_chance(since: float, node_key: bytes | None) -> bool:
+            peer = None if node_key is None else peers.get(node_key)
+            if peer is not None and peer.up:
+                return held(peer.node_key)
+            return now - since >= FIRST_ROUND_S
+
+        return all(
+            contact.phase is Phase.OWN
+            or contact.failures > 0
+            or had_its_chance(contact.first_at, contact.node_key)
+            for contact in self.by_address.values()
+        ) and all(
+            had_its_chance(peer.since, peer.node_key)
+            for peer in peers.values()
+            if peer.state in (PeerState.JOINING, PeerState.ALIVE)
+        )
+
+    def refusals(self) -> list[tuple[Address, str]]:
+        """Which addresses refused us, and why."""
+        return [
+            (contact.address, contact.refused)
+            for contact in self.by_address.values()
+            if contact.refused is not None
+        ]

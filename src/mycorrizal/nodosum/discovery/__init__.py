@@ -1,0 +1,11 @@
+# -*- test-case-name: tests.nodosum.discovery -*-
+"""
+Where to look for other nodes.
+"""
+
+from __future__ import annotations
+
+from mycorrizal.nodosum.discovery.interfaces import IDiscovery
+from mycorrizal.nodosum.discovery.static import StaticDiscovery
+
+__all__ = ["IDiscovery", "StaticDiscovery"]

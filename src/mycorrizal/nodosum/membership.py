@@ -1,0 +1,390 @@
+# -*- test-case-name: tests.nodosum.test_membership -*-
+"""
+Who is in the cluster, as this node sees it: a core without sockets or clock.
+
+Each verb takes what happened and `now`, and returns what is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from mycorrizal.nodosum import choice
+from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
+from mycorrizal.nodosum.effects import (
+    CloseLink,
+    Dial,
+    Effect,
+    FoundOwnAddress,
+    IdTaken,
+    LinkDown,
+    LinkUp,
+    Notify,
+    Reincarnate,
+    SendPeers,
+    SendPing,
+    SendWelcome,
+)
+from mycorrizal.nodosum.greeting import Greeted
+from mycorrizal.nodosum.messages import PeerEntry, Welcome
+from mycorrizal.nodosum.peer import Peer, PeerInput, PeerState, SupportsLink
+from mycorrizal.nodosum.wire.limits import ADDRESSES_PER_PEER_MAX, Goodbye
+
+#: How long the side that should dial is waited for.
+DIAL_PATIENCE_S = 3.0
+#: First and longest pause between two dials of a peer.
+DIAL_PAUSE_MIN_S = 1.0
+DIAL_PAUSE_MAX_S = 30.0
+#: Pause between two dials of a peer whose link was lost just now.
+PROBE_PAUSE_S = 0.5
+#: How long a peer that left, or died, is remembered.
+LEFT_REMEMBERED_S = 60.0
+DEAD_REMEMBERED_S = 3600.0
+#: Peers remembered, dead ones included.
+PEERS_MAX = 4096
+#: A tick that comes later than this was held up by ourselves.
+OWN_STALL_S = 0.5
+
+
+@attrs.define
+class Me:
+    """
+    This node.
+
+    :ivar node_key: 16 bytes.
+    :ivar address: Where others reach us, for messages to people.
+    :ivar established: Whether this node has been ready: it then keeps its id
+        against a newcomer.
+    """
+
+    node_id: str
+    node_key: bytes
+    incarnation: int
+    address: str = ""
+    established: bool = False
+
+
+@attrs.frozen
+class LinkEnd:
+    """How a link ended in good order: the GOODBYE that came."""
+
+    reason: Goodbye
+    detail: int = 0
+    text: str = ""
+
+
+class Membership:
+    """
+    The table of peers and the rules that change it.
+
+    :param random: Returns a float in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self, me: Me, config: NodosumConfig, random: Callable[[], float]
+    ) -> None:
+        self.me = me
+        self.peers: dict[bytes, Peer] = {}
+        self._config = config
+        self._random = random
+        self._tokens = 0
+        self._ticked_at: float | None = None
+        self._pinged_at = float("-inf")
+
+    def members(self) -> list[Peer]:
+        """The other members, by node key."""
+        return [peer for _, peer in sorted(self.peers.items()) if peer.member]
+
+    def by_id(self, node_id: str) -> Peer | None:
+        """The peer with that node id, if it is known."""
+        for peer in self.peers.values():
+            if peer.node_id == node_id:
+                return peer
+        return None
+
+    def entries(self) -> tuple[PeerEntry, ...]:
+        """The other members, as a newcomer is told of them."""
+        return tuple(peer.entry for peer in self.members())
+
+    # -- links ----------------------------------------------------------------
+
+    def authenticated(self, link: SupportsLink, now: float) -> tuple[Effect, ...]:
+        """A node at the other end of a link has proved itself."""
+        if link.node_key == self.me.node_key:
+            return self._met_ourselves(link)
+        peer = self._remember(link.node_key, link.incarnation, now)
+        if peer is None:
+            return (CloseLink(link),)
+        if link.dialled is not None:
+            peer.dialling = False
+        return choice.link_offered(self.me.node_key, peer, link, self._token(), now)
+
+    def _met_ourselves(self, link: SupportsLink) -> tuple[Effect, ...]:
+        me = self.me
+        if link.incarnation == me.incarnation:
+            closing = CloseLink(link, Goodbye.SELF)
+            if link.dialled is None:
+                return (closing,)
+            return (closing, FoundOwnAddress(link.dialled))
+        if me.established or me.incarnation < link.incarnation:
+            return (CloseLink(link, Goodbye.DUPLICATE_ID, text=me.address),)
+        # The other one is older, and will tell us so.
+        return ()
+
+    def welcomed(
+        self, link: SupportsLink, welcome: Welcome, now: float
+    ) -> tuple[Effect, ...]:
+        """WELCOME came on a link."""
+        peer = self.peers.get(link.node_key)
+        if peer is None:
+            return (CloseLink(link),)
+        contest = peer.contest
+        if contest is not None and contest.newcomer is link:
+            contest.welcome = welcome
+            return ()
+        if link is peer.link and not peer.up:
+            return self._up(peer, link, welcome, now)
+        if link not in peer.waiting:
+            return (CloseLink(link),)
+        peer.waiting.remove(link)
+        closing = choice.drop_current(peer)
+        peer.link = link
+        return (*closing, SendWelcome(link), *self._up(peer, link, welcome, now))
+
+    def _up(
+        self, peer: Peer, link: SupportsLink, welcome: Welcome, now: float
+    ) -> tuple[Effect, ...]:
+        peer.up = True
+        peer.node_id, peer.host = welcome.node_id, welcome.host
+        peer.labels, peer.version = welcome.labels, welcome.version
+        peer.leaving = welcome.leaving
+        peer.dials, peer.dial_at = 0, float("inf")
+        dialled = () if link.dialled is None else (link.dialled,)
+        peer.addresses = _distinct(welcome.addresses, dialled)
+        events = peer.step(PeerInput.WELCOMED, now)
+        news: list[Effect] = []
+        if events:
+            news = [
+                SendPeers(other.link, (peer.entry,))
+                for other in self.members()
+                if other.link is not None and other.up and other is not peer
+            ]
+        self._learn(welcome.peers, now)
+        return (LinkUp(peer, link), *news, *map(Notify, events))
+
+    def ponged(self, link: SupportsLink, token: int, now: float) -> tuple[Effect, ...]:
+        """PONG came on a link."""
+        peer = self.peers.get(link.node_key)
+        if peer is None or peer.contest is None or peer.link is not link:
+            return ()
+        return choice.contest_kept(peer) if peer.contest.token == token else ()
+
+    def link_closed(
+        self, link: SupportsLink, end: LinkEnd | None, now: float
+    ) -> tuple[Effect, ...]:
+        """
+        A link is gone.
+
+        :param end: What GOODBYE said; None: it broke.
+        """
+        told = () if end is None else self._told(link, end)
+        peer = self.peers.get(link.node_key)
+        if peer is None:
+            return told
+        if link in peer.waiting:
+            peer.waiting.remove(link)
+        if peer.contest is not None and peer.contest.newcomer is link:
+            peer.contest = None
+        if peer.link is not link:
+            if peer.link is None:
+                self._dial_later(peer, now)
+            return told
+        down: tuple[Effect, ...] = (LinkDown(peer, link),) if peer.up else ()
+        peer.link, peer.up = None, False
+        if end is not None and end.reason is Goodbye.LEAVING:
+            events = peer.step(PeerInput.SAID_GOODBYE, now)
+            return (*told, *down, *map(Notify, events))
+        peer.step(PeerInput.LINK_CLOSED, now)
+        peer.dial_at = now
+        return (*told, *down, *self._newcomer_wins(peer, now))
+
+    def _told(self, link: SupportsLink, end: LinkEnd) -> tuple[Effect, ...]:
+        if end.reason is Goodbye.DUPLICATE_ID:
+            return (IdTaken(end.text or format_address(link.address)),)
+        if end.reason is Goodbye.STALE_INCARNATION:
+            return (Reincarnate(max(end.detail, self.me.incarnation) + 1),)
+        if end.reason is Goodbye.SELF and link.dialled is not None:
+            return (FoundOwnAddress(link.dialled),)
+        return ()
+
+    def _newcomer_wins(self, peer: Peer, now: float) -> tuple[Effect, ...]:
+        contest, peer.contest = peer.contest, None
+        if contest is None:
+            return ()
+        link, old = contest.newcomer, peer.link
+        closing = choice.drop_current(peer)
+        events: tuple[Effect, ...] = ()
+        if old is None or old.incarnation != link.incarnation:
+            events = tuple(map(Notify, peer.step(PeerInput.DIED, now)))
+        chosen = choice.choose(self.me.node_key, peer, link)
+        welcome = contest.welcome
+        answer = () if welcome is None else self.welcomed(link, welcome, now)
+        return (*closing, *events, *chosen, *answer)
+
+    # -- who is where ---------------------------------------------------------
+
+    def greeted(self, greeted: Greeted, now: float) -> tuple[Effect, ...]:
+        """A HELLO exchange told who is at an address."""
+        address = greeted.address
+        if greeted.node_key == self.me.node_key:
+            if greeted.incarnation == self.me.incarnation:
+                return (FoundOwnAddress(address),) if greeted.asked else ()
+            return (Dial(address),) if greeted.asked else ()
+        peer = self._remember(greeted.node_key, greeted.incarnation, now)
+        if peer is None or peer.link is not None or peer.dialling:
+            return ()
+        peer.addresses = _distinct((address,), peer.addresses)
+        if choice.decides(self.me.node_key, peer):
+            return (self._dial(peer),)
+        peer.dial_at = min(peer.dial_at, now + DIAL_PATIENCE_S)
+        return ()
+
+    def learned(self, peers: Iterable[PeerEntry], now: float) -> tuple[Effect, ...]:
+        """A peer told us of others."""
+        self._learn(peers, now)
+        return ()
+
+    def _learn(self, peers: Iterable[PeerEntry], now: float) -> None:
+        for entry in peers:
+            if entry.node_key == self.me.node_key:
+                continue
+            peer = self._remember(entry.node_key, entry.incarnation, now)
+            if peer is None or peer.link is not None or not entry.addresses:
+                continue
+            if entry.incarnation < peer.incarnation:
+                continue
+            returned = entry.incarnation > peer.incarnation
+            peer.incarnation = entry.incarnation
+            peer.addresses = _distinct(entry.addresses, peer.addresses)
+            if peer.state is PeerState.JOINING or returned:
+                patient = not choice.decides(self.me.node_key, peer)
+                wait_s = DIAL_PATIENCE_S * patient
+                peer.dial_at = min(peer.dial_at, now + wait_s)
+
+    def dial_failed(
+        self, node_key: bytes, *, refused: bool, now: float
+    ) -> tuple[Effect, ...]:
+        """
+        A peer could not be dialled.
+
+        :param refused: Its machine answered that nothing listens there.
+        """
+        peer = self.peers.get(node_key)
+        if peer is None:
+            return ()
+        peer.dialling = False
+        peer.dials += 1
+        if peer.link is not None:
+            return ()
+        events: tuple[Effect, ...] = ()
+        if refused:
+            events = tuple(map(Notify, peer.step(PeerInput.DIED, now)))
+        self._dial_later(peer, now)
+        return events
+
+    def _dial_later(self, peer: Peer, now: float) -> None:
+        pause_s = min(DIAL_PAUSE_MAX_S, DIAL_PAUSE_MIN_S * 2 ** min(peer.dials, 9))
+        if peer.state is PeerState.SUSPECT:
+            pause_s = PROBE_PAUSE_S
+        peer.dial_at = now + pause_s * (0.5 + self._random() / 2)
+
+    # -- time -----------------------------------------------------------------
+
+    def tick(self, now: float) -> tuple[Effect, ...]:
+        """Time has passed; call this a few times a second."""
+        before, self._ticked_at = self._ticked_at, now
+        if before is not None and now - before > OWN_STALL_S:
+            self._forgive(now - before)
+        effects: list[Effect] = []
+        ping = now - self._pinged_at >= self._config.ping_interval_s
+        if ping:
+            self._pinged_at = now
+        for peer in list(self.peers.values()):
+            contest = peer.contest
+            if contest is not None and now >= contest.until:
+                effects += self._newcomer_wins(peer, now)
+            effects += self._check_life(peer, now)
+            if peer.link is not None and peer.up:
+                if ping:
+                    effects.append(SendPing(peer.link, self._token()))
+            elif now >= peer.dial_at and peer.addresses and not peer.dialling:
+                effects.append(self._dial(peer))
+            self._forget(peer, now)
+        return tuple(effects)
+
+    def _forgive(self, stall_s: float) -> None:
+        # We did not listen for that long, so nobody can be blamed for it.
+        for peer in self.peers.values():
+            if peer.link is not None:
+                peer.link.heard_at += stall_s
+            peer.since += stall_s
+
+    def _check_life(self, peer: Peer, now: float) -> tuple[Effect, ...]:
+        if not peer.member:
+            return ()
+        link = peer.link
+        if link is None or not peer.up:
+            lost = peer.state is PeerState.SUSPECT
+            if not lost or now - peer.since < self._config.dead_after_s:
+                return ()
+            return tuple(map(Notify, peer.step(PeerInput.DIED, now)))
+        silent_s = now - link.heard_at
+        if silent_s >= self._config.dead_after_s:
+            closing = choice.drop_current(peer)
+            peer.dial_at = now
+            return (*closing, *map(Notify, peer.step(PeerInput.DIED, now)))
+        silent = silent_s >= self._config.suspect_after_s
+        peer.step(PeerInput.SILENT if silent else PeerInput.HEARD, now)
+        return ()
+
+    def _forget(self, peer: Peer, now: float) -> None:
+        if peer.link is not None or peer.waiting or peer.dialling:
+            return
+        left = peer.state is PeerState.LEFT
+        remembered_s = LEFT_REMEMBERED_S if left else DEAD_REMEMBERED_S
+        if not peer.member and now - peer.since > remembered_s:
+            del self.peers[peer.node_key]
+
+    def leave(self) -> tuple[Effect, ...]:
+        """Say goodbye to everybody."""
+        return tuple(
+            CloseLink(link, Goodbye.LEAVING)
+            for peer in self.peers.values()
+            for link in (peer.link, *peer.waiting)
+            if link is not None
+        )
+
+    # -- the table ------------------------------------------------------------
+
+    def _remember(self, node_key: bytes, incarnation: int, now: float) -> Peer | None:
+        peer = self.peers.get(node_key)
+        if peer is None and len(self.peers) < PEERS_MAX:
+            peer = Peer(node_key, incarnation, now)
+            self.peers[node_key] = peer
+        return peer
+
+    def _dial(self, peer: Peer) -> Dial:
+        peer.dialling = True
+        address: Address = peer.addresses[peer.dials % len(peer.addresses)]
+        return Dial(address, peer.node_key)
+
+    def _token(self) -> int:
+        self._tokens += 1
+        return self._tokens
+
+
+def _distinct(*groups: Iterable[Address]) -> tuple[Address, ...]:
+    merged = dict.fromkeys((host, port) for group in groups for host, port in group)
+    return tuple(merged)[:ADDRESSES_PER_PEER_MAX]

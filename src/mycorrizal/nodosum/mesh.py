@@ -1,0 +1,399 @@
+# -*- test-case-name: tests.nodosum.test_mesh -*-
+"""
+The mesh of links: performs what the cores decide, and feeds them.  (A shell.)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
+from typing import Protocol as Interface
+
+import attrs
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+)
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from mycorrizal.clock import HybridClock
+from mycorrizal.nodosum import effects as do
+from mycorrizal.nodosum.admission import Admission
+from mycorrizal.nodosum.applications import Applications
+from mycorrizal.nodosum.config import Address, NodosumConfig
+from mycorrizal.nodosum.contacts import Contacts
+from mycorrizal.nodosum.control import Control
+from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
+from mycorrizal.nodosum.link import Link, Route
+from mycorrizal.nodosum.membership import LinkEnd, Membership
+from mycorrizal.nodosum.peer import MemberEvent, Peer, SupportsLink
+from mycorrizal.nodosum.protocol import (
+    HelloProtocol,
+    LinkFactory,
+    LinkProtocol,
+    TlsStarter,
+)
+from mycorrizal.nodosum.wire.events import Local
+from mycorrizal.nodosum.wire.limits import STRANGER_TABLE_MAX, Goodbye
+from mycorrizal.nodosum.wire.version import NO_TICKET, Role
+from mycorrizal.runtime import Entropy, Runtime, Timer
+
+#: Pulse connections at once.
+CLIENTS_MAX = 64
+#: How often the cores look at the clock.
+TICK_S = 0.1
+
+
+class MeshListener(Interface):
+    """Who is told of links and members."""
+
+    def link_up(self, peer: Peer, link: Link) -> None: ...
+    def link_down(self, peer: Peer, link: Link) -> None: ...
+    def member_changed(self, event: MemberEvent) -> None: ...
+    def id_taken(self, other: str) -> None: ...
+    def reincarnated(self, incarnation: int) -> None: ...
+    def ticked(self, now: float) -> None: ...
+
+
+class Mesh:
+    """
+    All connections of one node.
+
+    :ivar clients: Links of Pulse.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: NodosumConfig,
+        local: Local,
+        membership: Membership,
+        applications: Applications,
+        clock: HybridClock,
+        tls: TlsStarter,
+        listener: MeshListener,
+        *,
+        host: str,
+        version: str,
+    ) -> None:
+        self.runtime = runtime
+        self.membership = membership
+        self.contacts = Contacts(hello=config.hello == "udp", random=runtime.random)
+        self.admission = Admission(runtime, config, local, tls, self)
+        self.control = Control(
+            runtime, config, membership, clock, self, host=host, version=version
+        )
+        self.factory = LinkFactory(self.admission)
+        self.hello = HelloProtocol(self.datagram_received)
+        self.clients: set[Link] = set()
+        self.running = False
+        self._config = config
+        self._local = local
+        self._applications = applications
+        self._listener = listener
+        self._listening: Address = config.listen
+        self._protocols: dict[Link, LinkProtocol] = {}
+        self._ends: dict[Link, LinkEnd] = {}
+        self._dials: set[Deferred[Any]] = set()
+        self._tickets: OrderedDict[Address, bytes] = OrderedDict()
+        self._effects: deque[do.Effect] = deque()
+        self._events: deque[MemberEvent] = deque()
+        self._performing = False
+        self._ticking: Timer | None = None
+
+    # -- life -----------------------------------------------------------------
+
+    def start(self, listening: Address) -> None:
+        """Our ports are open: begin to look for others."""
+        self.running = True
+        self._listening = listening
+        entropy = Entropy(self.runtime.random, self.runtime.token_bytes)
+        self.greeting = Greeting(self._local, listening[1], entropy)
+        self._tick()
+
+    def leave(self) -> Deferred[None]:
+        """
+        Say goodbye to everybody, and dial nobody any more.
+
+        :return: Fires when every connection is closed.
+        """
+        self.control.leaving = True
+        self.perform(self.membership.leave())
+        self.running = False
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for link, protocol in list(self._protocols.items()):
+            link.goodbye(Goodbye.LEAVING)
+            protocol.close()
+        for dial in list(self._dials):
+            dial.cancel()
+        for protocol in self.admission.under_way():
+            protocol.abort()
+        return self.admission.when_closed()
+
+    def reincarnate(self, incarnation: int) -> None:
+        """Drop all links and begin again in another life."""
+        self._local = attrs.evolve(self._local, incarnation=incarnation)
+        self.admission.local = self.greeting.local = self._local
+        self.abort()
+
+    def abort(self) -> int:
+        """Close what is still open by force; returns how many those were."""
+        left = list(self.admission.connections)
+        for protocol in left:
+            protocol.abort()
+        return len(left)
+
+    def addresses(self, link: Link) -> tuple[Address, ...]:
+        """Where others reach us, given a link that did."""
+        host, port = self._listening
+        if self._config.advertise is not None:
+            return ((self._config.advertise[0], self._config.advertise[1] or port),)
+        if host in ("0.0.0.0", "::", ""):
+            transport = self._protocols[link].clear_transport
+            host = transport.getHost().host.removeprefix("::ffff:")
+        return ((host, port),)
+
+    def _tick(self) -> None:
+        if not self.running:
+            return
+        self._ticking = self.runtime.call_later(TICK_S, self._tick)
+        now = self.runtime.now()
+        self.perform(self.membership.tick(now))
+        self.look_now()
+        self._listener.ticked(now)
+
+    def look_now(self) -> None:
+        """Ask, or dial, the addresses that are due."""
+        now = self.runtime.now()
+        self.perform(self.contacts.tick(now, self.membership.peers))
+
+    # -- what the cores want --------------------------------------------------
+
+    def perform(self, effects: Iterable[do.Effect]) -> None:
+        """
+        Do what a core asked for.  What comes of it is queued, and subscribers
+        are told when no change is left to be made.
+        """
+        self._effects.extend(effects)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._effects or self._events:
+                if self._effects:
+                    self._perform(self._effects.popleft())
+                else:
+                    self._listener.member_changed(self._events.popleft())
+        finally:
+            self._performing = False
+
+    def _perform(self, effect: do.Effect) -> None:
+        match effect:
+            case do.SendHello(address):
+                self._send_hello(address)
+            case do.Dial(address, node_key):
+                self._dial(address, node_key)
+            case do.SendWelcome(link):
+                self.control.send_welcome(_real(link), self.addresses(_real(link)))
+            case do.SendPeers(link, peers):
+                self.control.send_peers(_real(link), peers)
+            case do.SendPing(link, token):
+                self.control.send_ping(_real(link), token)
+            case do.CloseLink(link, reason, detail, text):
+                self._close(_real(link), reason, detail, text)
+            case do.LinkUp(peer, link):
+                self._link_up(peer, _real(link))
+            case do.LinkDown(peer, link):
+                self._link_down(peer, _real(link))
+            case do.Notify(event):
+                self._events.append(event)
+            case do.FoundOwnAddress(address):
+                self.contacts.found_own(address)
+            case do.IdTaken(other):
+                self._listener.id_taken(other)
+            case do.Reincarnate(incarnation):
+                self._listener.reincarnated(incarnation)
+            case _:
+                assert_never(effect)
+
+    def _close(
+        self, link: Link, reason: Goodbye | None, detail: int, text: str
+    ) -> None:
+        protocol = self._protocols.get(link)
+        if protocol is None or link.closed:
+            return
+        if reason is None:
+            link.abort()
+        else:
+            link.goodbye(reason, detail, text)
+            protocol.close()
+
+    def _link_up(self, peer: Peer, link: Link) -> None:
+        protocol = self._protocols.get(link)
+        if protocol is None or link.closed:
+            return
+        protocol.clear_deadline()
+        link.up = True
+        link.peer_id = peer.node_id or ""
+        self._applications.links[link.peer_id] = link
+        self._listener.link_up(peer, link)
+
+    def _link_down(self, peer: Peer, link: Link) -> None:
+        if self._applications.links.get(link.peer_id) is link:
+            del self._applications.links[link.peer_id]
+        self._listener.link_down(peer, link)
+
+    # -- dialling -------------------------------------------------------------
+
+    def _dial(self, address: Address, node_key: bytes | None) -> None:
+        if not self.running:
+            return
+        host, port = address
+        reactor, timeout_s = self.runtime.reactor, self._config.handshake_timeout_s
+        endpoint: Any = HostnameEndpoint
+        if isIPAddress(host):
+            endpoint = TCP4ClientEndpoint
+        elif isIPv6Address(host):
+            endpoint = TCP6ClientEndpoint
+        factory = Factory.forProtocol(
+            lambda: LinkProtocol(self.admission, address, node_key)
+        )
+        factory.noisy = False
+        dial = endpoint(reactor, host, port, timeout=timeout_s).connect(factory)
+        self._dials.add(dial)
+
+        def done(result: object) -> None:
+            self._dials.discard(dial)
+            if isinstance(result, Failure):
+                refused = result.check(ConnectionRefusedError) is not None
+                self._dial_failed(address, node_key, refused=refused)
+
+        dial.addBoth(done)
+
+    def _dial_failed(
+        self,
+        address: Address,
+        node_key: bytes | None,
+        *,
+        refused: bool = False,
+        refusal: str | None = None,
+    ) -> None:
+        now = self.runtime.now()
+        self.contacts.dial_failed(address, now, refusal)
+        if node_key is not None:
+            failed = self.membership.dial_failed(node_key, refused=refused, now=now)
+            self.perform(failed)
+
+    # -- UDP ------------------------------------------------------------------
+
+    def _send_hello(self, address: Address) -> None:
+        sent_ms = int(self.runtime.wall() * 1000)
+        self.hello.send(self.greeting.hello(address, sent_ms), address)
+
+    def datagram_received(self, data: bytes, address: Address) -> None:
+        """A datagram came."""
+        if not self.running:
+            return
+        now = self.runtime.now()
+        for event in self.greeting.datagram_received(data, address, now):
+            match event:
+                case Reply(answer):
+                    self.hello.send(answer, address)
+                case Greeted():
+                    self._greeted(event, now)
+
+    def _greeted(self, greeted: Greeted, now: float) -> None:
+        self._tickets[greeted.address] = greeted.ticket
+        self._tickets.move_to_end(greeted.address)
+        if len(self._tickets) > STRANGER_TABLE_MAX:
+            self._tickets.popitem(last=False)
+        if greeted.asked and greeted.node_key != self._local.node_key:
+            self.contacts.found(greeted.address, greeted.node_key)
+        if not self._config.single:
+            self.perform(self.membership.greeted(greeted, now))
+
+    # -- what admission asks and tells ----------------------------------------
+
+    def ticket_for(self, protocol: LinkProtocol) -> bytes:
+        """The ticket that the other side gave us by UDP, or zeros."""
+        if protocol.dialled is None:
+            return NO_TICKET
+        return self._tickets.get(protocol.dialled, NO_TICKET)
+
+    def routes_for(self, role: Role) -> Mapping[bytes, Route]:
+        """Which applications a peer or client reaches."""
+        applications = self._applications
+        is_node = role is Role.NODE
+        return applications.routes if is_node else applications.client_routes
+
+    def authenticated(self, protocol: LinkProtocol, link: Link) -> None:
+        """A connection has become a link."""
+        self._protocols[link] = protocol
+        if link.remote.role is Role.CLIENT:
+            self._client_authenticated(protocol, link)
+            return
+        if self._config.single:
+            self._close(link, Goodbye.SINGLE, 0, "this node runs alone")
+            return
+        now = self.runtime.now()
+        expected = protocol.expected_key
+        if protocol.dialled is not None and link.node_key != self._local.node_key:
+            self.contacts.found(protocol.dialled, link.node_key)
+            if expected is not None and expected != link.node_key:
+                failed = self.membership.dial_failed(expected, refused=False, now=now)
+                self.perform(failed)
+        self.perform(self.membership.authenticated(link, now))
+
+    def _client_authenticated(self, protocol: LinkProtocol, link: Link) -> None:
+        if len(self.clients) >= CLIENTS_MAX:
+            link.abort()
+            return
+        protocol.clear_deadline()
+        link.peer_id = "pulse"
+        self.clients.add(link)
+        self.control.send_client_welcome(link)
+        link.up = True
+
+    def control_received(self, link: Link, kind: int, payload: bytes) -> None:
+        """A frame of the link's own came."""
+        self.control.control_received(link, kind, payload)
+
+    def said_goodbye(self, link: Link, end: LinkEnd | None) -> None:
+        """The other side closes a link in good order."""
+        if end is not None:
+            self._ends[link] = end
+        protocol = self._protocols[link]
+        link.lost()
+        protocol.close()
+        self.closed(protocol)
+
+    def closed(self, protocol: LinkProtocol) -> None:
+        """A connection is gone, or as good as gone."""
+        link = protocol.link
+        if link is None:
+            if protocol.dialled is not None:
+                self._dial_failed(
+                    protocol.dialled, protocol.expected_key, refusal=protocol.refusal
+                )
+            return
+        if self._protocols.pop(link, None) is None:
+            return
+        self.clients.discard(link)
+        self.control.forget(link)
+        end = self._ends.pop(link, None)
+        if link.remote.role is Role.NODE and not self._config.single:
+            now = self.runtime.now()
+            self.perform(self.membership.link_closed(link, end, now))
+
+
+def _real(link: SupportsLink) -> Link:
+    # The cores know links by what they need of them; here they are all ours.
+    assert isinstance(link, Link)
+    return link

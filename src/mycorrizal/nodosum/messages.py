@@ -1,0 +1,87 @@
+# -*- test-case-name: tests.nodosum.test_messages -*-
+"""
+What peers tell each other on an authenticated link, in MessagePack.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.nodosum.wire.limits import (
+    ADDRESSES_PER_PEER_MAX,
+    LABELS_MAX,
+    NAME_BYTES_MAX,
+    PEERS_PER_FRAME_MAX,
+)
+
+Name = Annotated[str, Meta(max_length=NAME_BYTES_MAX)]
+NodeKey = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Incarnation = Annotated[int, Meta(ge=0)]
+HostAndPort = tuple[Name, Annotated[int, Meta(ge=1, le=65535)]]
+Addresses = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_PER_PEER_MAX)]
+
+
+class PeerEntry(msgspec.Struct, array_like=True, frozen=True):
+    """A peer that somebody knows: enough to dial it."""
+
+    node_key: NodeKey
+    incarnation: Incarnation
+    addresses: Addresses
+
+
+class Welcome(msgspec.Struct, array_like=True, frozen=True):
+    """
+    The first frame after AUTH, each way.
+
+    :ivar host: Names the machine, so that copies need not share one.
+    :ivar clock: The sender's hybrid clock.
+    """
+
+    node_id: Annotated[str, Meta(min_length=1, max_length=NAME_BYTES_MAX)]
+    host: Name
+    labels: Annotated[dict[Name, Name], Meta(max_length=LABELS_MAX)]
+    version: Name
+    addresses: Addresses
+    clock: Incarnation
+    leaving: bool
+    peers: Annotated[tuple[PeerEntry, ...], Meta(max_length=PEERS_PER_FRAME_MAX)]
+
+
+class Peers(msgspec.Struct, array_like=True, frozen=True):
+    """News of peers."""
+
+    peers: Annotated[tuple[PeerEntry, ...], Meta(max_length=PEERS_PER_FRAME_MAX)]
+
+
+class ClientWelcome(msgspec.Struct, array_like=True, frozen=True):
+    """What a client gets instead of a Welcome."""
+
+    node_id: Name
+    version: Name
+    grants: Annotated[tuple[Name, ...], Meta(max_length=LABELS_MAX)]
+
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+
+_Message = TypeVar("_Message", Welcome, Peers, ClientWelcome)
+_decoders: dict[type, Any] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Welcome, Peers, ClientWelcome)
+}
+
+
+def decode(kind: type[_Message], payload: bytes) -> _Message:
+    """
+    Read one message, strictly.
+
+    :raises RemoteProtocolError: It is not one, or a bound is broken.
+    """
+    try:
+        message: _Message = _decoders[kind].decode(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"malformed {kind.__name__}: {error}") from None
+    return message

@@ -1,0 +1,192 @@
+# -*- test-case-name: tests.nodosum.test_peer -*-
+"""
+One peer's life, and how it is told to applications.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+import attrs
+
+from mycorrizal.nodosum.config import Address, format_address
+from mycorrizal.nodosum.messages import PeerEntry, Welcome
+
+
+class PeerState(Enum):
+    """Where a peer is in its life."""
+
+    JOINING = "joining"
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    LEFT = "left"
+    DEAD = "dead"
+
+
+class PeerInput(Enum):
+    """What happens to a peer."""
+
+    WELCOMED = "welcomed"
+    LINK_CLOSED = "link closed"
+    SILENT = "silent"
+    HEARD = "heard"
+    DIED = "died"
+    SAID_GOODBYE = "said goodbye"
+
+
+@attrs.frozen
+class Node:
+    """
+    A member of the cluster, as applications see it.
+
+    :ivar id: The node id.
+    :ivar address: ``HOST:PORT``.
+    :ivar state: joining, alive, suspect, left or dead.
+    """
+
+    id: str
+    address: str
+    state: str
+    labels: dict[str, str] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
+class MemberJoined:
+    """A node is a member now."""
+
+    node: Node
+
+
+@attrs.frozen
+class MemberLeft:
+    """A member said goodbye."""
+
+    node: Node
+
+
+@attrs.frozen
+class MemberDied:
+    """A member is dead: nothing listens there, or it has been silent."""
+
+    node: Node
+
+
+MemberEvent = MemberJoined | MemberLeft | MemberDied
+
+
+class SupportsLink(Protocol):
+    """What the cores know of a link."""
+
+    #: Who is at the other end, 16 bytes, and which life of it.
+    node_key: bytes
+    incarnation: int
+    #: Where we dialled it; None if it dialled us.
+    dialled: Address | None
+    #: Where the bytes come from.
+    address: Address
+    #: When the last byte came, on the monotonic clock.
+    heard_at: float
+
+
+_J, _A, _S = PeerState.JOINING, PeerState.ALIVE, PeerState.SUSPECT
+_L, _D = PeerState.LEFT, PeerState.DEAD
+
+#: (state, input) -> (next state, event); what is not here changes nothing.
+TRANSITIONS: dict[
+    tuple[PeerState, PeerInput], tuple[PeerState, type[MemberEvent] | None]
+] = {
+    (_J, PeerInput.WELCOMED): (_A, MemberJoined),
+    (_L, PeerInput.WELCOMED): (_A, MemberJoined),
+    (_D, PeerInput.WELCOMED): (_A, MemberJoined),
+    (_S, PeerInput.WELCOMED): (_A, None),
+    (_S, PeerInput.HEARD): (_A, None),
+    (_A, PeerInput.LINK_CLOSED): (_S, None),
+    (_A, PeerInput.SILENT): (_S, None),
+    (_J, PeerInput.DIED): (_D, None),
+    (_A, PeerInput.DIED): (_D, MemberDied),
+    (_S, PeerInput.DIED): (_D, MemberDied),
+    (_J, PeerInput.SAID_GOODBYE): (_L, None),
+    (_A, PeerInput.SAID_GOODBYE): (_L, MemberLeft),
+    (_S, PeerInput.SAID_GOODBYE): (_L, MemberLeft),
+}
+
+
+@attrs.define
+class Contest:
+    """
+    A second link to a peer, which stays only if the first does not answer.
+
+    :ivar newcomer: The second link.
+    :ivar token: Of the ping that the first link must answer.
+    :ivar until: When the first link has lost.
+    :ivar welcome: The newcomer's WELCOME, if it came while this is undecided.
+    """
+
+    newcomer: SupportsLink
+    token: int
+    until: float
+    welcome: Welcome | None = None
+
+
+@attrs.define
+class Peer:
+    """
+    What we know of one other node.
+
+    :ivar node_key: 16 bytes.
+    :ivar node_id: None until it has welcomed us.
+    :ivar since: When its state last changed, monotonic.
+    :ivar link: The one link that carries its frames.
+    :ivar up: Whether both WELCOMEs went over `link`.
+    :ivar waiting: Authenticated links that the other side must choose from.
+    :ivar dial_at: When to dial it next, monotonic.
+    """
+
+    node_key: bytes
+    incarnation: int
+    since: float
+    addresses: tuple[Address, ...] = ()
+    node_id: str | None = None
+    host: str = ""
+    version: str = ""
+    labels: dict[str, str] = attrs.field(factory=dict)
+    state: PeerState = PeerState.JOINING
+    leaving: bool = False
+    link: SupportsLink | None = None
+    up: bool = False
+    waiting: list[SupportsLink] = attrs.field(factory=list)
+    contest: Contest | None = None
+    dial_at: float = float("inf")
+    dials: int = 0
+    dialling: bool = False
+    rtt_s: float | None = None
+
+    @property
+    def member(self) -> bool:
+        """Whether it counts as a member: alive, or not yet given up."""
+        return self.state in (PeerState.ALIVE, PeerState.SUSPECT)
+
+    @property
+    def node(self) -> Node:
+        """The peer as applications see it."""
+        address = format_address(self.addresses[0]) if self.addresses else ""
+        name = self.node_id or self.node_key.hex()
+        return Node(name, address, self.state.value, dict(self.labels))
+
+    @property
+    def entry(self) -> PeerEntry:
+        """The peer as others are told of it."""
+        return PeerEntry(self.node_key, self.incarnation, self.addresses)
+
+    def step(self, what: PeerInput, now: float) -> tuple[MemberEvent, ...]:
+        """
+        Let something happen to the peer.
+
+        :return: What applications should be told.
+        """
+        state, event = TRANSITIONS.get((self.state, what), (self.state, None))
+        if state is not self.state:
+            self.state = state
+            self.since = now
+        return () if event is None else (event(self.node),)

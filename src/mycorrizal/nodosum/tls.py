@@ -1,0 +1,120 @@
+# -*- test-case-name: tests.nodosum.test_tls -*-
+"""
+TLS 1.3 without a CA: each process makes a key for itself, and the proof of
+the shared secret is bound to the session.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    ITransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mycorrizal.nodosum.wire.events import Exporter
+from mycorrizal.runtime import Runtime
+
+
+@attrs.frozen
+class Clear:
+    """
+    Who uses a TLS session: told of the handshake, the clear bytes, the end.
+    """
+
+    established: Callable[[ITransport, Exporter], None]
+    received: Callable[[bytes], None]
+    lost: Callable[[Failure], None]
+
+
+@implementer(IHandshakeListener)
+class _ClearProtocol(Protocol):
+    """The protocol inside TLS: passes everything on."""
+
+    def __init__(self, clear: Clear) -> None:
+        self._clear = clear
+
+    def dataReceived(self, data: bytes) -> None:
+        self._clear.received(data)
+
+    def handshakeCompleted(self) -> None:
+        transport: Any = self.transport
+        connection = transport.getHandle()
+        self._clear.established(transport, connection.export_keying_material)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._clear.lost(reason)
+
+
+@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
+class AutoTls:
+    """
+    A process's TLS identity: a self-signed P-256 certificate, made at start.
+
+    Nobody verifies the certificate; AUTH does, since it covers key material
+    that only the two ends of this session know.
+    """
+
+    def __init__(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mycorrizal")])
+        # Wide enough for any clock; the certificate proves nothing by itself.
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(datetime.datetime(2000, 1, 1))
+            .not_valid_after(datetime.datetime(2999, 1, 1))
+            .sign(key, hashes.SHA256())
+        )
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
+        context.set_verify(SSL.VERIFY_NONE, None)
+        context.use_certificate(certificate)
+        context.use_privatekey(key)
+        self._context = context
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """The dialling side of a session."""
+        return SSL.Connection(self._context, None)
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """The listening side of a session."""
+        return SSL.Connection(self._context, None)
+
+    def start(
+        self, runtime: Runtime, transport: ITransport, *, is_client: bool, clear: Clear
+    ) -> Protocol:
+        """
+        Begin TLS on a connection.
+
+        :return: What the bytes from the transport, and its end, must now be
+            given to.
+        """
+        inner = Factory.forProtocol(lambda: _ClearProtocol(clear))
+        inner.noisy = False
+        factory = TLSMemoryBIOFactory(self, is_client, inner, clock=runtime.reactor)
+        # Not the buffering kind: a link corks its frames already.
+        factory.protocol = TLSMemoryBIOProtocol
+        outer: TLSMemoryBIOProtocol = factory.buildProtocol(None)
+        outer.makeConnection(transport)
+        return outer

@@ -1,0 +1,216 @@
+# -*- test-case-name: tests.pulse.test_messages -*-
+"""
+What Pulse asks a node, and what the node answers, in MessagePack.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from mycorrizal.errors import RemoteProtocolError
+
+APPLICATION_ID: Final = "SYSTEM-PULSE"
+_TEXT_BYTES_MAX = 1024
+_NODES_MAX = 256
+
+Text = Annotated[str, Meta(max_length=_TEXT_BYTES_MAX)]
+Texts = Annotated[tuple[Text, ...], Meta(max_length=_NODES_MAX)]
+
+
+class AskStatus(msgspec.Struct, tag="status"):
+    """How are you?  Answered by `Status`."""
+
+
+class AskPing(msgspec.Struct, tag="ping"):
+    """How far is a node from you?  Answered by `RoundTrip`."""
+
+    node_id: Text
+
+
+class AskSend(msgspec.Struct, tag="send"):
+    """Send a message from an application; to nobody means to all."""
+
+    application: Text
+    data: bytes
+    node_ids: Texts = ()
+
+
+class AskCreate(msgspec.Struct, tag="create"):
+    """Create a bucket."""
+
+    bucket: Text
+    ttl_s: float | None = None
+    max_entries: int | None = None
+    max_bytes: int | None = None
+    replicas: int = 1
+
+
+class AskPut(msgspec.Struct, tag="put"):
+    """Write a value; ttl_s as `mycorrizal.mycel.Cache.put` has it."""
+
+    bucket: Text
+    key: Text
+    value: bytes
+    ttl_s: float | None = 0
+
+
+class AskGet(msgspec.Struct, tag="get"):
+    """Read a value.  Answered by `Value`."""
+
+    bucket: Text
+    key: Text
+
+
+class AskDelete(msgspec.Struct, tag="delete"):
+    """Delete a value."""
+
+    bucket: Text
+    key: Text
+
+
+class AskTtl(msgspec.Struct, tag="ttl"):
+    """Give a value another time to live."""
+
+    bucket: Text
+    key: Text
+    ttl_s: float | None
+
+
+class Echo(msgspec.Struct, tag="echo"):
+    """Asked of one node by another, to measure the way.  Answered by `Ok`."""
+
+
+Question = (
+    AskStatus
+    | AskPing
+    | AskSend
+    | AskCreate
+    | AskPut
+    | AskGet
+    | AskDelete
+    | AskTtl
+    | Echo
+)
+
+
+class NodeStatus(msgspec.Struct):
+    """The node that answers."""
+
+    id: str
+    version: str
+    incarnation: int
+    address: str
+    uptime_s: float
+    cluster: str
+    secret: str
+    tls: str
+    single: bool
+
+
+class MemberStatus(msgspec.Struct):
+    """One node, as the one that answers sees it."""
+
+    id: str
+    address: str
+    state: str
+    rtt_ms: float | None
+    version: str
+    host: str
+    labels: dict[str, str]
+
+
+class BucketStatus(msgspec.Struct):
+    """This node's share of a bucket, and the bucket's settings."""
+
+    name: str
+    entries: int
+    bytes: int
+    hits: int
+    misses: int
+    puts: int
+    deletes: int
+    expired: int
+    evicted: int
+    ttl_s: float | None
+    max_entries: int | None
+    max_bytes: int | None
+    replicas: int
+
+
+class Status(msgspec.Struct, tag="is"):
+    """How a node is."""
+
+    node: NodeStatus
+    members: list[MemberStatus]
+    buckets: list[BucketStatus]
+    applications: list[str]
+    under_replicated: int
+
+
+class RoundTrip(msgspec.Struct, tag="round_trip"):
+    """How long the way to a node and back took."""
+
+    node_id: str
+    rtt_ms: float
+
+
+class Value(msgspec.Struct, tag="value"):
+    """A value, None if there is none."""
+
+    value: bytes | None
+    remaining_s: float | None = None
+
+
+class Ok(msgspec.Struct, tag="ok"):
+    """
+    It is done.
+
+    :ivar existed: Whether the value was there.
+    :ivar copies: How many nodes hold it.
+    """
+
+    existed: bool = True
+    copies: int = 0
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    """
+    It was not done.
+
+    :ivar error: The name of the error's class.
+    """
+
+    error: str
+    text: str
+
+
+Reply = Status | RoundTrip | Value | Ok | Failed
+
+encode = msgspec.msgpack.Encoder().encode
+_decode_question: Any = msgspec.msgpack.Decoder(Question).decode
+_decode_reply: Any = msgspec.msgpack.Decoder(Reply).decode
+
+
+def decode_question(payload: bytes) -> Question:
+    """
+    :raises RemoteProtocolError: It is none.
+    """
+    try:
+        question: Question = _decode_question(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"malformed question of Pulse: {error}") from None
+    return question
+
+
+def decode_reply(payload: bytes) -> Reply:
+    """
+    :raises RemoteProtocolError: It is none.
+    """
+    try:
+        reply: Reply = _decode_reply(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"malformed answer to Pulse: {error}") from None
+    return reply

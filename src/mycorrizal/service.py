@@ -1,0 +1,289 @@
+# -*- test-case-name: tests.test_service -*-
+"""
+A whole node: composes the layers, and stops them in order.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mycorrizal.clock import HybridClock
+from mycorrizal.config import Config
+from mycorrizal.errors import ConfigError, NotRunning
+from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
+from mycorrizal.nodosum import (
+    Application,
+    AutoTls,
+    KeyRing,
+    MemberEvent,
+    Node,
+    NodosumConfig,
+    NodosumService,
+    Readiness,
+    derive_key,
+    new_secret,
+)
+from mycorrizal.pulse.server import PulseServer
+from mycorrizal.runtime import Runtime
+from mycorrizal.state import NodeState, cluster_directory, read_secret
+from mycorrizal.version import __version__
+
+
+class Mycorrizal(MultiService):
+    """
+    One node of a cluster, to be put in a Twisted application.
+
+    Its children are named ``nodosum`` (the cluster) and ``mycel`` (the cache).
+    It is started once, and not again after it was stopped.
+
+    :param reactor: The reactor that runs it.
+    :raises ConfigError: A setting is wrong, or there is no secret.
+    :raises StateError: The state directory can't be used.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, config: Config) -> None:
+        super().__init__()
+        self.setName("mycorrizal")
+        self.config = config
+        self.runtime = runtime = Runtime.of(reactor)
+        self._state: NodeState | None = None
+        keys = _keys(config, runtime)
+        node_id, incarnation = self._identity()
+        self.fingerprint = keys.first.fingerprint
+        host = config.host if config.host is not None else platform.node()
+        self._readiness = Readiness()
+        self._stopped: Deferred[None] | None = None
+        self.nodosum = NodosumService(
+            runtime,
+            NodosumConfig(
+                keys=keys,
+                listen=config.listen,
+                advertise=config.advertise,
+                static=config.static,
+                cluster_name=config.cluster_name,
+                tls=config.tls,
+                hello=config.hello,
+                single=config.single,
+                labels=config.labels,
+                handshake_timeout_s=config.handshake_timeout_s,
+                ready_timeout_s=config.ready_timeout_s,
+            ),
+            node_id=node_id,
+            incarnation=incarnation,
+            host=host,
+            version=__version__,
+            tls=runtime.tls or AutoTls(),
+            clock=HybridClock(runtime.wall),
+        )
+        self.nodosum.incarnation_changed = self._incarnation_changed
+        self.mycel = MycelService(
+            self.nodosum, MycelConfig(buckets=config.buckets), host=host
+        )
+        self._pulse = PulseServer(self.nodosum, self.mycel)
+        self.mycel.setServiceParent(self)
+        self.nodosum.setServiceParent(self)
+
+    def _identity(self) -> tuple[str, int]:
+        config, runtime = self.config, self.runtime
+        wall_ms = int(runtime.wall() * 1000)
+        port = config.listen[1]
+        if config.state_dir is None or not port:
+            # Nothing would tell a node with any port from the next one.
+            return config.node_id or runtime.new_id(), wall_ms
+        directory = cluster_directory(Path(config.state_dir), config.cluster_name)
+        self._state = NodeState(directory / str(port))
+        try:
+            return self._state.begin(config.node_id, wall_ms, runtime.new_id)
+        except Exception:
+            self._state.close()
+            raise
+
+    def _incarnation_changed(self, incarnation: int) -> None:
+        if self._state is not None:
+            self._state.store(self.node_id, incarnation)
+
+    # -- the API ----------------------------------------------------------------
+
+    @property
+    def node_id(self) -> str:
+        """This node's id."""
+        return self.nodosum.me.node_id
+
+    @property
+    def address(self) -> str:
+        """Where others reach this node, ``HOST:PORT``; known once started."""
+        return self.nodosum.node.address
+
+    def nodes(self) -> tuple[Node, ...]:
+        """This node and all that it knows, by id, with their states."""
+        return self.nodosum.nodes()
+
+    def cache(self) -> Cache:
+        """The distributed cache."""
+        return self.mycel.cache
+
+    def register_application(self, application_id: str) -> Application:
+        """
+        Register an application, which talks to those of its id elsewhere.
+
+        :param application_id: 1 to 64 of ``A-Za-z0-9._-``.
+        :raises DuplicateApplication: The id is taken on this node.
+        """
+        return self.nodosum.applications.register(application_id)
+
+    def get_application(self, application_id: str) -> Application:
+        """
+        An application that was registered.
+
+        :raises UnknownApplication: There is none of that id on this node.
+        """
+        return self.nodosum.applications.get(application_id)
+
+    def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
+        """
+        Be told when members join, leave or die.
+
+        :param receive: Called with `MemberJoined`, `MemberLeft` or
+            `MemberDied`, in order.
+        :return: Ends the subscription.
+        """
+        return self.nodosum.subscribe(receive)
+
+    def when_ready(self) -> Deferred[None]:
+        """
+        Wait until the node is ready.
+
+        :return: Fires with None when the ports are open and each address of
+            ``static`` is a linked member whose tables are here, or has been
+            silent for 3 s; alone counts as ready.  Fails with `NotReady`,
+            `AuthenticationError` (all who answered refused us),
+            `DuplicateNodeId`, `CannotListen` or `NotRunning`.
+        """
+        return self._readiness.when_ready()
+
+    # -- life -------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """
+        Open the ports and begin to look for others; see `when_ready`.
+
+        :raises CannotListen: A port is taken.
+        """
+        try:
+            super().startService()
+        except Exception:
+            self._readiness.failed(Failure())
+            self.mycel.stopService()
+            self._release()
+            raise
+        self.nodosum.readiness.when_ready().addCallbacks(
+            self._linked, self._readiness.failed
+        )
+
+    def _linked(self, _: object) -> None:
+        buckets = [self._create_bucket(bucket) for bucket in self.config.buckets]
+        gatherResults(buckets).addCallbacks(
+            lambda _: self._readiness.succeeded(), self._readiness.failed
+        )
+
+    def _create_bucket(self, bucket: BucketSettings) -> Deferred[None]:
+        created = self.cache().create_bucket(
+            bucket.name,
+            ttl_s=bucket.ttl_s,
+            max_entries=bucket.max_entries,
+            max_bytes=bucket.max_bytes,
+            replicas=bucket.replicas,
+        )
+        return created.addErrback(self._bucket_failed)
+
+    def _bucket_failed(self, failure: Failure) -> None:
+        # The cluster's settings are in force; this node can do without its own.
+        if not self.running:
+            return
+        self._log.error("{problem}", problem=failure.getErrorMessage())
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Hand over the cache, leave the cluster and close everything.
+
+        :return: Fires when nothing is left: no connection, port, timer or
+            unfired Deferred.  After ``stop_timeout_s`` it closes by force.
+        """
+        if self._stopped is None:
+            self._stopped = Deferred()
+            self._readiness.ended(Failure(NotRunning()))
+            self._stop(self._stopped)
+        return self._stopped.addCallback(lambda _: None)
+
+    def _stop(self, stopped: Deferred[None]) -> None:
+        timeout_s = self.config.stop_timeout_s
+        runtime = self.runtime
+        drained = self.mycel.drain()
+        hand_over = runtime.call_later(timeout_s * 0.8, drained.cancel)
+        by_force = runtime.call_later(timeout_s, self._stop_by_force)
+
+        def leave(result: object) -> Deferred[Any]:
+            hand_over.cancel()
+            if isinstance(result, Failure):
+                self._log.error(
+                    "Not all of the cache was handed over within {timeout_s} s",
+                    timeout_s=timeout_s * 0.8,
+                )
+            self.mycel.stopService()
+            return self.nodosum.stopService()
+
+        def finish(_: object) -> None:
+            by_force.cancel()
+            self.running = 0
+            self._release()
+            runtime.rearm()
+            stopped.callback(None)
+
+        drained.addBoth(leave).addBoth(finish)
+
+    def _stop_by_force(self) -> None:
+        dropped = self.nodosum.mesh.abort()
+        self._log.error(
+            "Not stopped within {timeout_s} s: dropped {dropped} connections",
+            timeout_s=self.config.stop_timeout_s,
+            dropped=dropped,
+        )
+
+    def _release(self) -> None:
+        if self._state is not None:
+            self._state.close()
+
+
+def _keys(config: Config, runtime: Runtime) -> KeyRing:
+    name = config.cluster_name
+    keys = [
+        derive_key(read_secret(Path(path)), name, "secret_files")
+        for path in config.secret_files
+    ]
+    if config.secret is not None:
+        keys.insert(0, derive_key(config.secret, name))
+    if not keys and config.state_dir is not None:
+        path = cluster_directory(Path(config.state_dir), name) / "secret"
+        if path.exists():
+            keys.append(derive_key(read_secret(path), name))
+    if not keys and config.single:
+        # Nobody else needs to know it.
+        keys.append(derive_key(new_secret(runtime.token_bytes(32)), name))
+    if not keys:
+        raise ConfigError(
+            "secret",
+            "the nodes of a cluster need a shared secret: make one with "
+            "`pulse secret new > FILE` and give secret_files=['FILE'] (or "
+            "secret=..., or single=True for a node alone)",
+        )
+    return KeyRing(keys)

@@ -1,0 +1,125 @@
+"""
+What the laws of the source tree allow and forbid, by name.
+
+A new module, requirement or name that Twisted calls is entered here.
+"""
+
+from __future__ import annotations
+
+#: The longest prefix of a module's name gives its level; imports never go up.
+LEVELS = {
+    "mycorrizal.runtime": 0,
+    "mycorrizal.errors": 0,
+    "mycorrizal.clock": 0,
+    "mycorrizal.nodosum": 1,
+    "mycorrizal.mycel": 2,
+    "mycorrizal.cytoplasm": 2,
+    "mycorrizal.hypha": 2,
+    "mycorrizal": 3,
+    "mycorrizal.testing": 4,
+}
+#: Houses of level 2: none imports another, and all enter Nodosum by its front.
+HOUSES = ("mycorrizal.mycel", "mycorrizal.cytoplasm", "mycorrizal.hypha")
+
+#: Modules that may import anything (paths below src/mycorrizal).
+SHELLS = (
+    "__init__.py",
+    "runtime.py",
+    "service.py",
+    "state.py",
+    "tap.py",
+    "nodosum/__init__.py",
+    "nodosum/service.py",
+    "nodosum/mesh.py",
+    "nodosum/protocol.py",
+    "nodosum/tls.py",
+    "nodosum/discovery/*",
+    "nodosum/coordination/consul.py",
+    "nodosum/coordination/etcd.py",
+    "mycel/__init__.py",
+    "mycel/service.py",
+    "pulse/*",
+    "testing/*",
+)
+#: Modules that may have the Runtime, and of Twisted only API_IMPORTS.
+APIS = (
+    "nodosum/applications.py",
+    "nodosum/calls.py",
+    "nodosum/link.py",
+    "nodosum/mux.py",
+    "mycel/cache.py",
+    "mycel/operations/*",
+)
+#: Deferreds, and what it takes to log the failure of a user's function.
+API_IMPORTS = ("twisted.internet.defer", "twisted.logger", "twisted.python.failure")
+#: All others are pure: the standard library, these, and pure modules of ours.
+PURE_PACKAGES = {"attrs", "automat", "msgspec", "xxhash", "zstandard", "zope"}
+
+#: What reads the world, and the modules that may.
+SEAM = "mycorrizal/runtime.py"
+WORLD = {
+    "_thread", "os.urandom", "random", "secrets", "socket", "threading", "time",
+    "uuid",
+}  # fmt: skip
+DANGEROUS = {"dill", "marshal", "pickle", "shelve"}
+REACTOR = "twisted.internet.reactor"
+REACTOR_INSIDE_FUNCTIONS_OF = ("mycorrizal/tap.py", "mycorrizal/pulse/*")
+
+#: An import that is not of the standard library, and what declares it.
+REQUIREMENTS = {
+    "OpenSSL": "pyopenssl",
+    "attrs": "attrs",
+    "automat": "automat",
+    "click": "click",
+    "cryptography": "cryptography",
+    "msgspec": "msgspec",
+    "prometheus_client": "prometheus-client",
+    "pytest": "pytest",
+    "rich": "rich",
+    "service_identity": "service-identity",
+    "treq": "treq",
+    "twisted": "twisted[tls]",
+    "xxhash": "xxhash",
+    "zope": "zope.interface",
+    "zstandard": "zstandard",
+}
+
+BANNED_WORDS = {
+    "engine": "say what runs, or 'core' for a pure state machine",
+    "handler": "say what it does, or 'subscriber', 'receive_func', 'on_…'",
+    "helper": "put it beside its one user, or name what it makes",
+    "manager": "say what it keeps: 'table', 'mesh', 'ring', 'store'",
+    "processor": "say what it does to what: 'decoder', 'writer', 'sender'",
+    "util": "name the file after what is inside",
+}
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+
+#: Names that Twisted calls, or that a Twisted interface makes us provide.
+TWISTED_NAMES = frozenset(
+    """
+    abortConnection addReader addressResolved addSystemEventTrigger addWriter
+    adoptDatagramPort adoptStreamConnection adoptStreamPort allowReuse
+    buildProtocol callFromThread callInThread callLater callWhenRunning
+    cancelCallLater childDataReceived clientConnectionForTLS connectionLost
+    connectionMade connectionRefused connectTCP datagramReceived dataReceived
+    disownServiceParent doRead doStart doStop doWrite errConnectionLost
+    errReceived fireSystemEvent getBroadcastAllowed getChild getContext
+    getDelayedCalls getDestination getHost getPeer getPeerCertificate getReaders
+    getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
+    handshakeCompleted inConnectionLost installNameResolver isLeaf joinGroup
+    leaveGroup lineReceived listenTCP listenUDP logPrefix loseConnection
+    loseWriteConnection makeConnection makeService nameResolver opt_version
+    outConnectionLost outReceived parseArgs pauseProducing postOptions
+    privilegedStartService processEnded processExited readConnectionLost
+    registerProducer removeAll removeReader removeSystemEventTrigger
+    removeWriter render_GET render_POST resolutionBegan resolutionComplete
+    resolveHostName resumeProducing serverConnectionForTLS setBroadcastAllowed
+    setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
+    startListening startProtocol startReading startService startTLS
+    stopConnecting stopConsuming stopFactory stopListening stopProducing
+    stopProtocol stopReading stopService unregisterProducer writeConnectionLost
+    writeSequence
+    """.split()
+)
