@@ -391,13 +391,8 @@ class SeamTests(SynchronousTestCase):
         self.assertIs(reactor.seconds, monotonic_s)
 
     def test_keep_promises(self) -> None:
-        """One that has calls to make keeps its clock, and so does no reactor."""
+        """One that has calls to make keeps its clock; what is no reactor has none."""
         reactor = PlainReactor()
         reactor.callLater(1, print)
         self.assertFalse(follow_monotonic_time(reactor))
         self.assertFalse(follow_monotonic_time(object()))
-
-    def test_own_clock(self) -> None:
-        """One with a clock of its own keeps it, such as a simulated one."""
-        reactor = World(1).host("a").reactor
-        self.assertFalse(follow_monotonic_time(reactor))

@@ -159,6 +159,11 @@ class Mycorrizal(MultiService):
         """
         return self.nodosum.subscribe(receive)
 
+    @property
+    def ready(self) -> bool:
+        """Whether `when_ready` has fired, and the node was not stopped."""
+        return self._readiness.ready
+
     def when_ready(self) -> Deferred[None]:
         """
         Wait until the node is ready.

@@ -25,6 +25,8 @@ STORMS = 20
 class Stream(Protocol):
     """One end that remembers what it sent and received, by connection."""
 
+    transport: Any
+
     def __init__(self, storm: Storm) -> None:
         self.storm = storm
         self.sent = bytearray()
@@ -32,8 +34,8 @@ class Stream(Protocol):
         self.lost = 0
 
     def connectionMade(self) -> None:
-        transport: Any = self.transport
-        self.storm.ends.setdefault(transport.connection_id, []).append(self)
+        number = self.transport.connection_id
+        self.storm.ends.setdefault(number, []).append(self)
 
     def dataReceived(self, data: bytes) -> None:
         assert not self.lost, "data after the end"
@@ -42,12 +44,10 @@ class Stream(Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         self.lost += 1
 
-
     @property
     def ending(self) -> bool:
         """Whether it has ended, or is about to."""
-        transport: Any = self.transport
-        return not transport.connected or transport.disconnecting
+        return not self.transport.connected or self.transport.disconnecting
 
 
 class HalfStream(Stream, Patient):
@@ -76,11 +76,16 @@ class Storm:
     def factory(self) -> Factory:
         """Makes streams of both kinds."""
         kind = self.choose([Stream, HalfStream])
-        return Factory.forProtocol(lambda: kind(self))  # type: ignore[arg-type]
+        return Factory.forProtocol(lambda: kind(self))
 
     def listen(self, host: Host) -> None:
         """Listen on a port that all know."""
         host.reactor.listenTCP(7, self.factory(), backlog=3)
+
+    def restart(self, host: Host) -> None:
+        """Start again after a crash."""
+        host.restart()
+        self.listen(host)
 
     def dial(self, host: Host) -> None:
         """Connect to any host, oneself included."""
@@ -92,7 +97,7 @@ class Storm:
     def speak(self, host: Host) -> None:
         """Do anything with one of the streams of the host."""
         streams = [end for ends in self.ends.values() for end in ends if not end.lost]
-        here = [it for it in streams if it.transport.host is host]  # type: ignore
+        here = [it for it in streams if it.transport.host is host]
         if not here:
             return
         stream = self.choose(here)
@@ -131,7 +136,7 @@ class Storm:
         elif host.state is HostState.PAUSED:
             choices = [host.resume]
         else:
-            choices = [lambda: (host.restart(), self.listen(host))]
+            choices = [lambda: self.restart(host)]
         self.choose(choices)()
 
     def blow(self, seconds: float) -> None:
@@ -152,10 +157,11 @@ class Storm:
         for host in self.hosts:
             if host.state is HostState.PAUSED:
                 host.resume()
+        self.world.advance(1)
         for ends in self.ends.values():
             for end in ends:
                 if not end.lost and end.transport is not None:
-                    end.transport.resumeProducing()  # type: ignore[attr-defined]
+                    end.transport.resumeProducing()
         self.world.advance(200)
 
 

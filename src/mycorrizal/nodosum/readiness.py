@@ -21,6 +21,11 @@ class Readiness:
         self._failure: Failure | None = None
         self._waiters: list[Deferred[None]] = []
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is ready now."""
+        return not self.pending and self._failure is None
+
     def when_ready(self) -> Deferred[None]:
         """
         :return: Fires with None when all is ready, at once if it is; fails

@@ -18,15 +18,20 @@ What can go wrong: `World` (latency, loss, bandwidth, partitions, names) and
 `Host` (clocks that jump or drift, pauses, crashes, restarts).
 """
 
+from mycorrizal.testing.cluster import SimCluster, seeds
 from mycorrizal.testing.host import Farewell, Host, HostState
 from mycorrizal.testing.names import Names
 from mycorrizal.testing.network import Segmentation
 from mycorrizal.testing.reactor import SimReactor
 from mycorrizal.testing.tcp import SimConnection
 from mycorrizal.testing.timeline import StepLimitExceeded
+from mycorrizal.testing.tls import SimTls
 from mycorrizal.testing.world import World
 
 __all__ = [
+    # cluster.py: complete nodes
+    "SimCluster",
+    "seeds",
     # world.py, network.py, names.py, timeline.py: everything, and between hosts
     "World",
     "Segmentation",
@@ -39,4 +44,6 @@ __all__ = [
     # reactor.py, tcp.py: what the process is given
     "SimReactor",
     "SimConnection",
+    # tls.py: encryption without OpenSSL
+    "SimTls",
 ]
