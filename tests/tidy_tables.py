@@ -31,6 +31,8 @@ SHELLS = (
     "nodosum/__init__.py",
     "nodosum/service.py",
     "nodosum/mesh.py",
+    "nodosum/admission.py",
+    "nodosum/ports.py",
     "nodosum/protocol.py",
     "nodosum/tls.py",
     "nodosum/discovery/*",
@@ -45,8 +47,10 @@ SHELLS = (
 APIS = (
     "nodosum/applications.py",
     "nodosum/calls.py",
+    "nodosum/control.py",
     "nodosum/link.py",
     "nodosum/mux.py",
+    "nodosum/readiness.py",
     "mycel/cache.py",
     "mycel/operations/*",
 )
@@ -111,7 +115,7 @@ TWISTED_NAMES = frozenset(
     handshakeCompleted inConnectionLost installNameResolver isLeaf joinGroup
     leaveGroup lineReceived listenTCP listenUDP logPrefix loseConnection
     loseWriteConnection makeConnection makeService nameResolver opt_version
-    outConnectionLost outReceived parseArgs pauseProducing postOptions
+    outConnectionLost outReceived parseArgs parseOptions pauseProducing postOptions
     privilegedStartService processEnded processExited readConnectionLost
     registerProducer removeAll removeReader removeSystemEventTrigger
     removeWriter render_GET render_POST resolutionBegan resolutionComplete

@@ -9,6 +9,7 @@ Later ones win: the defaults, a TOML file, the environment
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,7 +20,9 @@ from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
 from mycorrizal.nodosum import Address
 from mycorrizal.settings import (
+    check_address,
     check_node_id,
+    make_bucket,
     parse_address,
     parse_bucket,
     parse_duration_s,
@@ -28,24 +31,24 @@ from mycorrizal.settings import (
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
 TLS_MODES = ("auto", "off")
 HELLO_MODES = ("udp", "tcp")
-CLUSTER_NAME_BYTES_MAX = 128
+#: What other nodes accept, of labels and of any name that they are told.
+LABELS_MAX = 32
+NAME_BYTES_MAX = 128
 STATIC_MAX = 256
 TIMEOUT_S_MAX = 3600.0
 
 
-def _texts(value: object, field: str) -> list[str]:
-    """One text with commas, or a list of texts."""
+def _items(value: object, field: str, what: str) -> list[Any]:
+    """The items of one text with commas, or of a list."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, Iterable):
-        parts = list(value)
-        if all(isinstance(part, str) for part in parts):
-            return parts
-    raise ConfigError(field, f"give a text or a list of texts, not {value!r}")
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
+        return list(value)
+    raise ConfigError(field, f"give a list of {what}, not {value!r}")
 
 
 def _text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ConfigError(field, f"give a text, not {value!r}")
     return value
 
@@ -54,16 +57,43 @@ def _optional_text(value: object, field: str) -> str | None:
     return None if value is None else _text(value, field)
 
 
-def _address(value: object, field: str) -> Address:
-    if isinstance(value, tuple):
-        return _pair(value, field)
-    return parse_address(_text(value, field), field, any_port=True)
-
-
-def _pair(value: tuple[Any, ...], field: str) -> Address:
-    if len(value) != 2 or not isinstance(value[0], str) or type(value[1]) is not int:
-        raise ConfigError(field, f"give HOST:PORT, not {value!r}")
+def _secret(value: object, field: str) -> str | None:
+    # Never the value itself in the error.
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(field, f"give a text, not {type(value).__name__}")
+    if value is not None and not value.strip():
+        raise ConfigError(field, "is empty; `pulse secret new` makes a good one")
     return value
+
+
+def _name(value: object, field: str) -> str:
+    """A text that others are told, and print."""
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or len(value.encode()) > NAME_BYTES_MAX
+    ):
+        raise ConfigError(
+            field, f"give up to {NAME_BYTES_MAX} printable bytes, not {value!r}"
+        )
+    return value
+
+
+def _paths(value: object, field: str) -> tuple[str, ...]:
+    return tuple(_text(item, field) for item in _items(value, field, "paths"))
+
+
+def _address(value: object, field: str, *, any_port: bool = True) -> Address:
+    if isinstance(value, str):
+        return parse_address(value, field, any_port=any_port)
+    if not (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+    ):
+        raise ConfigError(field, f"give HOST:PORT, as in 10.0.0.1:6969, not {value!r}")
+    return check_address(value, field, any_port=any_port)
 
 
 def _optional_address(value: object, field: str) -> Address | None:
@@ -72,24 +102,30 @@ def _optional_address(value: object, field: str) -> Address | None:
         raise ConfigError(
             field, f"nobody can reach {address[0]}; name the address that others use"
         )
+    if address is not None:
+        _name(address[0], field)
     return address
 
 
 def _static(value: object, field: str) -> tuple[Address, ...]:
-    texts = _texts(value, field)
-    if len(texts) > STATIC_MAX:
-        raise ConfigError(field, f"at most {STATIC_MAX} addresses, not {len(texts)}")
-    return tuple(parse_address(text, field) for text in texts)
+    items = _items(value, field, "addresses, as in 10.0.0.1:6969,10.0.0.2:6969")
+    if len(items) > STATIC_MAX:
+        raise ConfigError(field, f"at most {STATIC_MAX} addresses, not {len(items)}")
+    return tuple(_address(item, field, any_port=False) for item in items)
 
 
 def _seconds(value: object, field: str) -> float:
-    if isinstance(value, str):
-        value = parse_duration_s(value, field)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(field, f"give a time in seconds, not {value!r}")
-    if not 0 < value <= TIMEOUT_S_MAX:
-        raise ConfigError(field, f"{value} s is not above 0 and up to an hour")
-    return float(value)
+    seconds = parse_duration_s(value, field) if isinstance(value, str) else value
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, (int, float))
+        or not 0 < seconds <= TIMEOUT_S_MAX
+    ):
+        raise ConfigError(
+            field,
+            f"give a time above 0 and up to an hour, as in 2.5 or 500ms, not {value!r}",
+        )
+    return float(seconds)
 
 
 def _flag(value: object, field: str) -> bool:
@@ -106,8 +142,10 @@ def _buckets(value: object, field: str) -> tuple[BucketSettings, ...]:
     if isinstance(value, str):
         # A comma separates a bucket's own settings, so buckets take blanks.
         value = value.split()
-    if not isinstance(value, Iterable):
-        raise ConfigError(field, f"give a list of buckets, not {value!r}")
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+        raise ConfigError(
+            field, f"give a list of buckets ([[buckets]] in TOML), not {value!r}"
+        )
     found = [_bucket(item, f"{field}[{i}]") for i, item in enumerate(value)]
     names = [bucket.name for bucket in found]
     for name in names:
@@ -121,21 +159,29 @@ def _bucket(value: object, field: str) -> BucketSettings:
         value.validate(field)
         return value
     if isinstance(value, Mapping):
-        parts = [f"{key}={item}" for key, item in value.items() if key != "name"]
-        value = f"{value.get('name', '')}:{','.join(parts)}"
-    return parse_bucket(_text(value, field), field)
+        parts = {str(key): str(item) for key, item in value.items() if key != "name"}
+        return make_bucket(_text(value.get("name"), f"{field}.name"), parts, field)
+    if not isinstance(value, str):
+        raise ConfigError(field, f"give a bucket, as in s:ttl=15m, not {value!r}")
+    return parse_bucket(value, field)
 
 
 def _labels(value: object, field: str) -> dict[str, str]:
     if isinstance(value, str):
-        pairs = [part.partition("=")[::2] for part in _texts(value, field)]
-        value = dict(pairs)
+        parts = _items(value, field, "labels")
+        if not all("=" in part for part in parts):
+            raise ConfigError(field, f"give NAME=TEXT, as in zone=a, not {value!r}")
+        value = dict(part.split("=", 1) for part in parts)
     if not isinstance(value, Mapping) or not all(
         isinstance(key, str) and key and isinstance(item, str)
         for key, item in value.items()
     ):
         raise ConfigError(field, f"give names and texts, as in zone=a, not {value!r}")
-    return dict(value)
+    if len(value) > LABELS_MAX:
+        raise ConfigError(field, f"at most {LABELS_MAX} labels, not {len(value)}")
+    return {
+        _name(key, field): _name(item, f"{field}.{key}") for key, item in value.items()
+    }
 
 
 def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:
@@ -149,10 +195,7 @@ def _node_id(value: object, field: str) -> str | None:
 
 
 def _cluster_name(value: object, field: str) -> str:
-    name = _text(value, field)
-    if len(name.encode()) > CLUSTER_NAME_BYTES_MAX or not name.isprintable():
-        raise ConfigError(field, "needs 1 to 128 printable bytes")
-    return name
+    return _name(_text(value, field), field)
 
 
 @attrs.frozen(init=False)
@@ -204,7 +247,7 @@ class Config:
         *,
         listen: str | Address = "0.0.0.0:6969",
         advertise: str | Address | None = None,
-        static: str | Iterable[str] = (),
+        static: str | Iterable[str | Address] = (),
         node_id: str | None = None,
         cluster_name: str = "mycorrizal",
         secret_files: str | Iterable[str] = (),
@@ -226,15 +269,15 @@ class Config:
             static=_static(static, "static"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
-            secret_files=tuple(_texts(secret_files, "secret_files")),
-            secret=_optional_text(secret, "secret"),
+            secret_files=_paths(secret_files, "secret_files"),
+            secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
             state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
             labels=_labels(labels, "labels"),
-            host=_optional_text(host, "host"),
+            host=None if host is None else _name(_text(host, "host"), "host"),
             handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
@@ -269,6 +312,8 @@ class Config:
 FIELDS = tuple(field.name for field in attrs.fields(Config))
 #: Variables of the environment that are not settings of a node.
 _OTHER_VARIABLES = ("NODE", "SECRET_FILE", "CONFIG")
+#: Kubernetes tells each container of a service that is called mycorrizal.
+_OF_KUBERNETES = re.compile(r"(SERVICE_HOST|SERVICE_PORT|PORT)(_.*)?")
 
 
 def _unknown(name: str) -> str:
@@ -283,12 +328,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
         if name == "ID":
-            found["node_id"] = value
+            found.setdefault("node_id", value)
         elif name == "SECRET_FILE":
-            found.setdefault("secret_files", value)
+            found.setdefault("secret_files", [value])
         elif name.lower() in FIELDS:
             found[name.lower()] = value
-        elif name not in _OTHER_VARIABLES:
+        elif name not in _OTHER_VARIABLES and not _OF_KUBERNETES.fullmatch(name):
             raise ConfigError(variable, _unknown(name.lower()))
     return found
 
@@ -304,6 +349,8 @@ def read_file(path: str) -> dict[str, object]:
             return tomllib.load(file)
     except OSError as error:
         problem = error.strerror or str(error)
-        raise ConfigError("config", f"cannot read {path}: {problem}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        place = path or "''"
+        raise ConfigError("config", f"cannot read {place}: {problem}") from None
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError, UnicodeDecodeError, or a number of 5,000 digits.
         raise ConfigError("config", f"{path} is not valid TOML: {error}") from None

@@ -34,8 +34,8 @@ class ConfigError(MycorrizalError):
 class NotRunning(MycorrizalError):
     """The node was not started, or was stopped before the answer came."""
 
-    def __init__(self, what: str = "the node") -> None:
-        super().__init__(f"{what} is not running")
+    def __init__(self, what: str = "the node", problem: str = "is not running") -> None:
+        super().__init__(f"{what} {problem}")
 
 
 class NotReady(MycorrizalError):

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_service -*-
+# -*- test-case-name: tests.test_service,tests.test_service_stop -*-
 """
 A whole node: composes the layers, and stops them in order.
 """
@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.config import Config
-from mycorrizal.errors import ConfigError, NotRunning
+from mycorrizal.errors import ConfigError, NotRunning, StateError
 from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
@@ -33,7 +33,7 @@ from mycorrizal.nodosum import (
 )
 from mycorrizal.pulse.server import PulseServer
 from mycorrizal.runtime import Runtime
-from mycorrizal.state import NodeState, cluster_directory, read_secret
+from mycorrizal.state import NodeState, cluster_directory, present, read_secret
 from mycorrizal.version import __version__
 
 
@@ -62,7 +62,8 @@ class Mycorrizal(MultiService):
         self.fingerprint = keys.first.fingerprint
         host = config.host if config.host is not None else platform.node()
         self._readiness = Readiness()
-        self._stopped: Deferred[None] | None = None
+        self._closed: Readiness | None = None
+        self._over = False
         self.nodosum = NodosumService(
             runtime,
             NodosumConfig(
@@ -109,8 +110,14 @@ class Mycorrizal(MultiService):
             raise
 
     def _incarnation_changed(self, incarnation: int) -> None:
-        if self._state is not None:
+        if self._state is None:
+            return
+        try:
             self._state.store(self.node_id, incarnation)
+        except StateError as error:
+            # The next life begins at the wall clock, which is enough unless
+            # that goes back: no reason to stop this one.
+            self._log.error("{problem}", problem=str(error))
 
     # -- the API ----------------------------------------------------------------
 
@@ -183,13 +190,20 @@ class Mycorrizal(MultiService):
         Open the ports and begin to look for others; see `when_ready`.
 
         :raises CannotListen: A port is taken.
+        :raises NotRunning: It was stopped, or could not be started, before.
         """
+        if self._over:
+            raise NotRunning("the node", "was stopped; make a new one to start again")
+        if self.running:
+            return
         try:
             super().startService()
         except Exception:
+            self._over, self.running = True, 0
             self._readiness.failed(Failure())
             self.mycel.stopService()
             self._release()
+            self.runtime.rearm()
             raise
         self.nodosum.readiness.when_ready().addCallbacks(
             self._linked, self._readiness.failed
@@ -224,13 +238,14 @@ class Mycorrizal(MultiService):
         :return: Fires when nothing is left: no connection, port, timer or
             unfired Deferred.  After ``stop_timeout_s`` it closes by force.
         """
-        if self._stopped is None:
-            self._stopped = Deferred()
+        if self._closed is None:
+            self._over = True
+            self._closed = closed = Readiness()
             self._readiness.ended(Failure(NotRunning()))
-            self._stop(self._stopped)
-        return self._stopped.addCallback(lambda _: None)
+            self._stop(closed)
+        return self._closed.when_ready()
 
-    def _stop(self, stopped: Deferred[None]) -> None:
+    def _stop(self, closed: Readiness) -> None:
         timeout_s = self.config.stop_timeout_s
         runtime = self.runtime
         drained = self.mycel.drain()
@@ -247,12 +262,13 @@ class Mycorrizal(MultiService):
             self.mycel.stopService()
             return self.nodosum.stopService()
 
-        def finish(_: object) -> None:
+        def finish(result: object) -> None:
             by_force.cancel()
+            if isinstance(result, Failure):
+                self._log.failure("Not all of the node could be stopped", result)
             self.running = 0
             self._release()
-            runtime.rearm()
-            stopped.callback(None)
+            closed.succeeded()
 
         drained.addBoth(leave).addBoth(finish)
 
@@ -265,6 +281,8 @@ class Mycorrizal(MultiService):
         )
 
     def _release(self) -> None:
+        # All timers are cancelled: no alarm is left for them.
+        self.runtime.rearm()
         if self._state is not None:
             self._state.close()
 
@@ -272,14 +290,14 @@ class Mycorrizal(MultiService):
 def _keys(config: Config, runtime: Runtime) -> KeyRing:
     name = config.cluster_name
     keys = [
-        derive_key(read_secret(Path(path)), name, "secret_files")
-        for path in config.secret_files
+        derive_key(read_secret(Path(path)), name, f"secret_files[{number}]")
+        for number, path in enumerate(config.secret_files)
     ]
     if config.secret is not None:
         keys.insert(0, derive_key(config.secret, name))
     if not keys and config.state_dir is not None:
         path = cluster_directory(Path(config.state_dir), name) / "secret"
-        if path.exists():
+        if present(path):
             keys.append(derive_key(read_secret(path), name))
     if not keys and config.single:
         # Nobody else needs to know it.

@@ -5,16 +5,25 @@ Reading single settings: addresses, durations, bucket descriptions.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
+from collections.abc import Mapping
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
 from mycorrizal.nodosum import DEFAULT_PORT, Address
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ms|s|m|h|d)?")
+#: Longer numbers mean nothing, and Python refuses to read very long ones.
+_NUMBER = re.compile(r"[0-9]{1,18}")
+#: A name in the DNS has at most 253 characters (RFC 1035).
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+#: The interface of a link-local address, as in fe80::1%eth0.
+_SCOPE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
+_ADDRESS_EXAMPLE = "give HOST:PORT, as in 10.0.0.1:6969 or [::1]:6969"
+_BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas")
 _NODE_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 
@@ -25,36 +34,54 @@ def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
     :param any_port: Whether port 0 (a free one) is allowed.
     :raises ConfigError: It is none of these.
     """
-    example = "give HOST:PORT, as in 10.0.0.1:6969 or [::1]:6969"
+    example = _ADDRESS_EXAMPLE
     text = text.strip()
+    port_text: str | None = None
     if text.startswith("["):
-        host, closed, rest = text[1:].partition("]")
-        port_text = rest.removeprefix(":") if closed else "?"
-        if closed and rest and not rest.startswith(":"):
-            port_text = "?"
-    elif text.count(":") > 1:
-        host, port_text = text, ""
-    else:
+        host, _, rest = text[1:].partition("]")
+        # Nothing but IPv6 is written in brackets.
+        if ":" not in host or "]" not in text or rest[:1] not in ("", ":"):
+            raise ConfigError(field, f"{text!r} is not an address; {example}")
+        port_text = rest[1:] if rest else None
+    elif text.count(":") == 1:
         host, _, port_text = text.partition(":")
+    else:
+        host = text
     port = DEFAULT_PORT
-    if port_text or text.endswith(":"):
-        if not port_text.isascii() or not port_text.isdigit():
+    if port_text is not None:
+        if not _NUMBER.fullmatch(port_text):
             raise ConfigError(field, f"{text!r} has no valid port; {example}")
         port = int(port_text)
-    if port > 65535 or (port == 0 and not any_port):
-        raise ConfigError(field, f"port {port} is out of range; {example}")
-    return _host(host, text, field, example), port
+    return check_address((host, port), field, any_port=any_port, text=text)
 
 
-def _host(host: str, text: str, field: str, example: str) -> str:
+def check_address(
+    address: Address, field: str, *, any_port: bool = False, text: str = ""
+) -> Address:
+    """
+    :param any_port: Whether port 0 (a free one) is allowed.
+    :param text: As which it was given.
+    :return: The address, an IP literal in it as it is usually written.
+    :raises ConfigError: It is none.
+    """
+    host, port = address
+    if not 0 <= port <= 65535 or (port == 0 and not any_port):
+        raise ConfigError(field, f"port {port} is out of range; {_ADDRESS_EXAMPLE}")
     try:
-        return str(ipaddress.ip_address(host))
+        literal = str(ipaddress.ip_address(host))
     except ValueError:
-        pass
-    looks_numeric = re.fullmatch(r"[\d.]+", host) is not None
-    if ":" in host or looks_numeric or not _HOST.fullmatch(host):
-        raise ConfigError(field, f"{text!r} is not an address; {example}")
-    return host
+        literal = ""
+    scope = literal.partition("%")[2]
+    looks_numeric = re.fullmatch(r"[0-9.]+", host) is not None
+    if literal:
+        sound = not scope or _SCOPE.fullmatch(scope) is not None
+    else:
+        sound = not looks_numeric and _HOST.fullmatch(host) is not None
+    if not sound:
+        raise ConfigError(
+            field, f"{text or host!r} is not an address; {_ADDRESS_EXAMPLE}"
+        )
+    return literal or host, port
 
 
 def parse_duration_s(text: str, field: str) -> float:
@@ -76,8 +103,8 @@ def parse_count(text: str, field: str) -> int:
 
     :raises ConfigError: It is none.
     """
-    if not text.strip().isascii() or not text.strip().isdigit():
-        raise ConfigError(field, f"{text!r} is not a whole number")
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ConfigError(field, f"{text!r} is not a whole number, as in 10000")
     return int(text)
 
 
@@ -88,21 +115,41 @@ def parse_bucket(text: str, field: str) -> BucketSettings:
     :raises ConfigError: It is not that.
     """
     name, _, rest = text.partition(":")
-    ttl_s: float | None = None
-    counts: dict[str, int] = {}
+    parts: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.strip().partition("=")
-        if not equals or key not in ("ttl", "max_entries", "max_bytes", "replicas"):
+        if not equals or key not in _BUCKET_KEYS:
             raise ConfigError(
                 field,
                 f"{part!r} is unknown; give NAME:ttl=15m,max_entries=10000,replicas=1",
             )
+        if key in parts:
+            raise ConfigError(f"{field}.{key}", "is given twice")
+        parts[key] = value
+    return make_bucket(name.strip(), parts, field)
+
+
+def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettings:
+    """
+    Read the single settings of a bucket.
+
+    :raises ConfigError: One is unknown or wrong.
+    """
+    ttl_s: float | None = None
+    counts: dict[str, int] = {}
+    for key, value in parts.items():
+        if key not in _BUCKET_KEYS:
+            near = difflib.get_close_matches(key, _BUCKET_KEYS, 1)
+            known = near[0] if near else ", ".join(_BUCKET_KEYS)
+            raise ConfigError(f"{field}.{key}", f"unknown; did you mean {known}?")
         if key == "ttl":
             ttl_s = parse_duration_s(value, f"{field}.ttl")
         else:
             counts[key] = parse_count(value, f"{field}.{key}")
+    if not name.isprintable():
+        raise ConfigError(f"{field}.name", f"{name!r} can't be printed")
     settings = BucketSettings(
-        name.strip(),
+        name,
         ttl_s,
         counts.get("max_entries"),
         counts.get("max_bytes"),

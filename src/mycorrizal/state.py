@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.test_state -*-
+# -*- test-case-name: tests.test_state,tests.test_state_secret -*-
 """
 The state directory: a node's id and incarnation, and the user's secret.
 (A shell.)
@@ -10,6 +10,7 @@ one node's, and locked while it runs.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -20,23 +21,63 @@ from pathlib import Path
 
 from mycorrizal.errors import ConfigError, StateError
 from mycorrizal.nodosum import new_secret
+from mycorrizal.settings import check_node_id
 
 SECRET_BYTES_MAX = 4096
+#: node.json holds one id and one number.
+STATE_BYTES_MAX = 4096
+_DIRECTORY_MODE = 0o700
 _SECRET_MODE = 0o600
 _INCARNATION_MAX = 2**63
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
-    """Where state is kept unless somebody says otherwise."""
-    base = environment.get("XDG_STATE_HOME")
-    if base:
+    """
+    Where state is kept unless somebody says otherwise.
+
+    :raises ConfigError: The user has no home.
+    """
+    base = environment.get("XDG_STATE_HOME", "")
+    if os.path.isabs(base):
         return Path(base) / "mycorrizal"
-    return Path(environment.get("HOME") or "~").expanduser() / ".local/state/mycorrizal"
+    try:
+        home = Path(environment.get("HOME") or "~").expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            "state_dir", "there is no home directory; name a place with --state-dir"
+        ) from None
+    return home / ".local/state/mycorrizal"
 
 
 def cluster_directory(directory: Path, cluster_name: str) -> Path:
-    """The part of the state that belongs to one cluster."""
-    return directory / re.sub(r"[^A-Za-z0-9._-]", "_", cluster_name)
+    """The part of the state that belongs to one cluster, and to no other."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", cluster_name)
+    if plain != cluster_name or plain.startswith("."):
+        # "a/b" is not "a_b", and ".." is no place of ours.
+        digest = hashlib.sha256(cluster_name.encode()).hexdigest()
+        plain = f"{plain.lstrip('.')}-{digest[:8]}"
+    return directory / plain
+
+
+def present(path: Path) -> bool:
+    """
+    Whether there is anything of that name: a link that leads nowhere counts,
+    and so does what we may not look at, since reading it will say why.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory, and those above it, for this user alone."""
+    for place in reversed((directory, *directory.parents)):
+        if not place.is_dir():
+            place.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
 
 
 def read_secret(path: Path, field: str = "secret_files") -> str:
@@ -48,7 +89,7 @@ def read_secret(path: Path, field: str = "secret_files") -> str:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            data = file.read(SECRET_BYTES_MAX)
+            data = file.read(SECRET_BYTES_MAX + 1)
     except OSError as error:
         problem = error.strerror or str(error)
         raise ConfigError(field, f"cannot read {path}: {problem}") from None
@@ -56,7 +97,18 @@ def read_secret(path: Path, field: str = "secret_files") -> str:
         raise ConfigError(
             field, f"{path} can be read by others; run `chmod 600 {path}` first"
         )
-    secret = data.decode(errors="replace").strip()
+    if len(data) > SECRET_BYTES_MAX:
+        raise ConfigError(
+            field, f"{path} is longer than {SECRET_BYTES_MAX} bytes; is it a secret?"
+        )
+    secret: str | None = None
+    try:
+        secret = data.decode().strip()
+    except UnicodeDecodeError:
+        # Raised outside: this error would carry the secret along.
+        pass
+    if secret is None:
+        raise ConfigError(field, f"{path} is not text; `pulse secret new > {path}`")
     if not secret:
         raise ConfigError(field, f"{path} is empty; `pulse secret new > {path}`")
     return secret
@@ -71,18 +123,18 @@ def make_secret(directory: Path, token_bytes: Callable[[int], bytes]) -> bool:
     :raises StateError: The directory can't be written.
     """
     path = directory / "secret"
-    if path.exists():
+    if present(path):
         return False
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(directory)
         # Written aside and linked into place: nobody reads half a secret.
         descriptor, name = tempfile.mkstemp(dir=directory, prefix=".secret-")
-        with os.fdopen(descriptor, "w") as file:
-            os.fchmod(descriptor, _SECRET_MODE)
-            file.write(new_secret(token_bytes(32)) + "\n")
-            file.flush()
-            os.fsync(descriptor)
         try:
+            with os.fdopen(descriptor, "w") as file:
+                os.fchmod(descriptor, _SECRET_MODE)
+                file.write(new_secret(token_bytes(32)) + "\n")
+                file.flush()
+                os.fsync(descriptor)
             os.link(name, path)
         except FileExistsError:
             return False
@@ -113,14 +165,16 @@ class NodeState:
         self._directory = directory
         self._path = directory / "node.json"
         try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(directory)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _unusable(directory, error) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._lock)
+            if not isinstance(error, BlockingIOError):
+                raise _unusable(directory, error) from None
             raise StateError(
                 f"another node runs with the state in {directory}; stop it, or "
                 "give this one another port (--listen) or --state-dir"
@@ -145,8 +199,7 @@ class NodeState:
         """
         stored_id, stored_incarnation = self._read()
         chosen = node_id or stored_id or new_id()
-        last = stored_incarnation if chosen == stored_id else 0
-        incarnation = max(last + 1, wall_ms)
+        incarnation = max(stored_incarnation + 1, wall_ms)
         self.store(chosen, incarnation)
         return chosen, incarnation
 
@@ -174,16 +227,23 @@ class NodeState:
 
     def _read(self) -> tuple[str | None, int]:
         try:
-            text = self._path.read_text()
+            with self._path.open("rb") as file:
+                data = file.read(STATE_BYTES_MAX + 1)
         except FileNotFoundError:
             return None, 0
-        except (OSError, UnicodeDecodeError) as error:
-            raise StateError(f"cannot read {self._path}: {error}") from None
+        except OSError as error:
+            problem = error.strerror or str(error)
+            raise StateError(f"cannot read {self._path}: {problem}") from None
         try:
-            stored = json.loads(text)
-            node_id, incarnation = stored["node_id"], stored["incarnation"]
-            sound = isinstance(node_id, str) and 0 <= incarnation < _INCARNATION_MAX
-        except (ValueError, KeyError, TypeError):
+            stored = json.loads(data)
+            node_id = check_node_id(stored["node_id"], "node_id")
+            incarnation = stored["incarnation"]
+            sound = (
+                len(data) <= STATE_BYTES_MAX
+                and type(incarnation) is int
+                and 0 <= incarnation < _INCARNATION_MAX
+            )
+        except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
             sound = False
         if not sound:
             raise StateError(

@@ -1,13 +1,16 @@
-# -*- test-case-name: tests.test_tap -*-
+# -*- test-case-name: tests.test_tap,tests.test_tap_service -*-
 """
 ``twist mycorrizal``: options, and the service that they describe.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +31,9 @@ from mycorrizal.version import __version__
 #: The exit code for a wrong command line (EX_USAGE of BSD's sysexits.h).
 EXIT_USAGE = 64
 EXIT_FAILED = 1
+
+#: Options that may be repeated are called by the singular of their setting.
+_OPTIONS = {"secret_files": "secret_file", "buckets": "bucket", "labels": "label"}
 
 
 def leave(code: int, sentence: str) -> NoReturn:
@@ -79,7 +85,8 @@ class Options(usage.Options):
         Where to look for other nodes: HOST:PORT,HOST:PORT,... This node may be
         among them; one that runs is enough. May be repeated.
         """
-        self._settings.setdefault("static", []).extend(addresses.split(","))
+        parts = [part for part in addresses.split(",") if part.strip()]
+        self._settings.setdefault("static", []).extend(parts)
 
     def opt_node_id(self, node_id: str) -> None:
         """
@@ -141,7 +148,9 @@ class Options(usage.Options):
         """
         NAME=TEXT that other nodes see. May be repeated.
         """
-        name, _, text = label.partition("=")
+        name, equals, text = label.partition("=")
+        if not name or not equals:
+            leave(EXIT_USAGE, f"label: give NAME=TEXT, as in zone=a, not {label!r}")
         self._settings.setdefault("labels", {})[name] = text
 
     def opt_config(self, path: str) -> None:
@@ -157,12 +166,21 @@ class Options(usage.Options):
         sys.stdout.write(f"mycorrizal {__version__}\n")
         raise SystemExit(0)
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            # twist would print the whole help above it.
+            leave(EXIT_USAGE, f"{error}; see `twist mycorrizal --help`")
+
     def parseArgs(self, *arguments: str) -> None:
         if arguments:
             leave(EXIT_USAGE, f"unexpected argument {arguments[0]!r}; see --help")
 
     def postOptions(self) -> None:
-        path = self._file or os.environ.get("MYCORRIZAL_CONFIG")
+        path = self._file
+        if path is None:
+            path = os.environ.get("MYCORRIZAL_CONFIG")
         try:
             file = None if path is None else read_file(path)
             config = Config.from_sources(
@@ -175,10 +193,18 @@ class Options(usage.Options):
                     file=file, environment=os.environ, options=self._settings
                 )
         except ConfigError as error:
-            leave(EXIT_USAGE, str(error))
+            leave(EXIT_USAGE, self._sentence(error))
         self.config = config
         if not _asked_for_log_format(sys.argv):
             self._log_as_text()
+
+    def _sentence(self, error: ConfigError) -> str:
+        """An error, with the option's name in place of the setting's."""
+        setting = re.match(r"\w*", error.field).group()  # type: ignore[union-attr]
+        if setting not in self._settings:
+            return str(error)
+        option = _OPTIONS.get(setting, setting).replace("_", "-")
+        return f"--{option}{error.field.removeprefix(setting)}: {error.problem}"
 
     def _log_as_text(self) -> None:
         # twist writes JSON where stdout is no terminal; people read ours.
@@ -191,7 +217,7 @@ class Options(usage.Options):
 for _name, _option in vars(Options).items():
     # usage prints the texts as they stand, line breaks and all.
     if _name.startswith("opt_"):
-        _option.__doc__ = " ".join(_option.__doc__.split())
+        _option.__doc__ = " ".join((_option.__doc__ or "").split())
 
 
 def _asked_for_log_format(arguments: list[str]) -> bool:
@@ -220,6 +246,13 @@ class NodeService(MultiService):
             super().startService()
         except MycorrizalError as error:
             leave(EXIT_FAILED, str(error))
+        node = self._node
+        # At once, unless the name to listen on has to be looked up.
+        listening = node.nodosum.listening.when_ready()
+        listening.addCallbacks(self._listening, lambda _: None)
+        node.when_ready().addCallbacks(self._ready, self._failed)
+
+    def _listening(self, _: object) -> None:
         node, config = self._node, self._node.config
         self._log.info(
             "Node {node_id} of cluster {cluster} listens on {address}, TCP and UDP",
@@ -237,9 +270,8 @@ class NodeService(MultiService):
                 "A new secret was made; other hosts need a copy of {path}",
                 path=self._secret_path,
             )
-        if config.tls == "off" and not config.listen[0].startswith(("127.", "::1")):
+        if config.tls == "off" and not _is_loopback(config.listen[0]):
             self._log.warn("TLS is off: everything can be read on the network")
-        node.when_ready().addCallbacks(self._ready, self._failed)
 
     def _ready(self, _: object) -> None:
         self._log.info("Ready")
@@ -253,7 +285,7 @@ class NodeService(MultiService):
             self._log.failure("The node failed", failure=failure)
         self._log.critical("{problem}; the node stops", problem=sentence)
         # twist has no exit code for a service that fails later on.
-        self._reactor.addSystemEventTrigger("after", "shutdown", _exit_failed)
+        self._reactor.addSystemEventTrigger("after", "shutdown", _exit_failed, sentence)
         self._reactor.callLater(0, self._reactor.stop)
 
     def _members_changed(self, event: MemberEvent) -> None:
@@ -283,11 +315,19 @@ class NodeService(MultiService):
             signal.signal(number, signal.SIG_DFL)
         self._log.info("Leaving the cluster")
         stopped: Deferred[Any] = super().stopService()
-        return stopped
+        return stopped.addCallback(lambda _: self._log.info("Left"))
 
 
-def _exit_failed() -> None:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _exit_failed(sentence: str) -> None:
     sys.stdout.flush()
+    sys.stderr.write(f"mycorrizal: {sentence}\n")
     sys.stderr.flush()
     os._exit(EXIT_FAILED)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tests.profiles  # noqa: F401
 from mycorrizal.nodosum.acl import derive_key, node_key_of
 from mycorrizal.nodosum.greeting import (
+    QUESTIONS_PER_NONCE,
     Address,
     Greeted,
     Reply,
@@ -57,6 +58,33 @@ class ExchangeTests(GreetingTestCase):
         """A datagram from another port still names the port to dial."""
         talk = Talk(self.a, self.b, at=("10.0.0.1", 50_000))
         self.assertEqual(talk.at_b.address, A)
+
+    def test_slow_answers(self) -> None:
+        """An answer slower than the pause between questions still counts, once."""
+        questions = [self.a.hello(B, sent_ms=0) for _ in range(QUESTIONS_PER_NONCE)]
+        retries = [self.reply(self.b, question, A) for question in questions]
+        again = [self.reply(self.a, retry, B) for retry in retries]
+        at_b: list[object] = []
+        at_a: list[object] = []
+        for data in again:
+            ack, greeted = self.b.datagram_received(data, A, 0)
+            assert isinstance(ack, Reply)
+            at_b.append(greeted)
+            at_a += self.a.datagram_received(ack.data, B, 0)
+        self.assertEqual(len(at_a), 1)
+        self.assertEqual(at_b, at_b[:1] * QUESTIONS_PER_NONCE)
+
+    def test_questions_after_an_answer(self) -> None:
+        """Each round of questions, and each after an answer, has a new nonce."""
+
+        def nonce() -> bytes:
+            return self.read(self.a.hello(B, sent_ms=0)).nonce
+
+        rounds = [{nonce() for _ in range(QUESTIONS_PER_NONCE)} for _ in range(3)]
+        self.assertEqual([len(some) for some in rounds], [1, 1, 1])
+        self.assertEqual(len(set.union(*rounds)), 3)
+        used = self.read(Talk(self.a, self.b).data[0]).nonce
+        self.assertNotEqual(nonce(), used)
 
     def test_ipv6(self) -> None:
         """The same by IPv6, and with the zone of a link-local address."""
@@ -159,9 +187,10 @@ class AnswerTests(GreetingTestCase):
         self.assertEqual(len(self.a.datagram_received(retry, B, 0)), 1)
 
     def test_retry_with_another_nonce(self) -> None:
-        """A RETRY to an older question, or to somebody else's, is ignored."""
+        """A RETRY to an older round of questions, or somebody else's, is ignored."""
         old = self.retry()
-        self.a.hello(B, sent_ms=0)
+        for _ in range(QUESTIONS_PER_NONCE):
+            self.a.hello(B, sent_ms=0)
         self.assertEqual(self.a.datagram_received(old, B, 0), ())
         stranger = greeting(side("c"), C, seed=3)
         self.assertEqual(stranger.datagram_received(old, B, 0), ())

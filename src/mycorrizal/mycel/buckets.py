@@ -5,7 +5,7 @@ The buckets that this node knows of, and its share of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -61,10 +61,15 @@ def settings_of(entry: BucketEntry) -> BucketSettings:
 class BucketTable:
     """
     All buckets, by name.
+
+    :param opened: Called with each bucket that is new here.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, opened: Callable[[OpenBucket], object] = lambda bucket: None
+    ) -> None:
         self.by_name: dict[str, OpenBucket] = {}
+        self._opened = opened
 
     def entries(self) -> tuple[BucketEntry, ...]:
         """All buckets, as other nodes are told of them."""
@@ -106,6 +111,7 @@ class BucketTable:
             settings, bucket_seed(settings.name), version, store, settings.replicas + 1
         )
         self.by_name[settings.name] = bucket
+        self._opened(bucket)
         return bucket
 
     @staticmethod

@@ -38,6 +38,7 @@ from mycorrizal.mycel.messages import (
     CONFLICT,
     DEFAULT_TTL,
     NEVER,
+    TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
     CreateBucket,
@@ -128,7 +129,8 @@ class Cache:
         :param replicas: Copies of each value on other nodes.
         :return: Fires with None when every member knows it, also if it was
             there with these settings.  Fails with `BucketConflict` if it is
-            there with others, `ConfigError` if they make no sense.
+            there with others, `ConfigError` if they make no sense, `CacheError`
+            if there are 1,024 buckets already.
         """
         if max_entries is None and max_bytes is None:
             max_entries = ENTRIES_MAX_DEFAULT
@@ -284,10 +286,14 @@ class Cache:
         convert: Callable[[Any], _T],
     ) -> Deferred[_T]:
         operation: Operation | None = None
-        result: Deferred[_T] = Deferred(
-            lambda _: None if operation is None else operation.cancel()
-        )
         waiting = self._waiting
+
+        def cancel(result: Deferred[_T]) -> None:
+            waiting.discard(result)
+            if operation is not None:
+                operation.cancel()
+
+        result: Deferred[_T] = Deferred(cancel)
 
         def done(answer: Answer) -> None:
             waiting.discard(result)
@@ -312,6 +318,8 @@ class Cache:
         if isinstance(request, CreateBucket):
             if refused.reason == CONFLICT:
                 return BucketConflict(request.name, refused.text)
+            if refused.reason == TOO_MANY:
+                return CacheError(refused.text)
         elif refused.reason == UNKNOWN_BUCKET:
             return UnknownBucket(request.bucket)
         if not self.running:

@@ -23,6 +23,8 @@ KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1024 * 1024 - 4096
 #: Buckets of a cluster.
 BUCKETS_MAX = 1024
+#: Largest `max_entries` and `max_bytes`.
+LIMIT_MAX = 2**53
 #: No time to live is longer; also what a clock of 48 bits can hold.
 TTL_S_MAX = 100 * 365 * 24 * 3600.0
 
@@ -57,8 +59,8 @@ class BucketSettings:
             raise ConfigError(f"{field}.ttl", "must be above 0, as in ttl=15m")
         for name in ("max_entries", "max_bytes"):
             limit = getattr(self, name)
-            if limit is not None and limit < 1:
-                raise ConfigError(f"{field}.{name}", "must be 1 or more")
+            if limit is not None and not 1 <= limit <= LIMIT_MAX:
+                raise ConfigError(f"{field}.{name}", f"must be 1 to {LIMIT_MAX}")
         if not 0 <= self.replicas <= REPLICAS_MAX:
             raise ConfigError(f"{field}.replicas", f"must be 0 to {REPLICAS_MAX}")
 

@@ -152,6 +152,13 @@ class Buckets(_Message, tag=12):
     clock: Stamp
 
 
+class Leaving(_Message, tag=13):
+    """
+    I am about to leave: keep what I push, though I am a member still.
+    Answered by `Done`.
+    """
+
+
 # -- answers ------------------------------------------------------------------------
 
 
@@ -184,7 +191,8 @@ class Refused(_Message, tag=34):
     """
     It was not done.
 
-    :ivar reason: unknown_bucket, conflict, not_owner or indeterminate.
+    :ivar reason: unknown_bucket, conflict, too_many, not_owner or
+        indeterminate.
     """
 
     reason: Annotated[str, Meta(max_length=32)]
@@ -193,18 +201,23 @@ class Refused(_Message, tag=34):
 
 UNKNOWN_BUCKET: Final = "unknown_bucket"
 CONFLICT: Final = "conflict"
+TOO_MANY: Final = "too_many"
 NOT_OWNER: Final = "not_owner"
 INDETERMINATE: Final = "indeterminate"
-NOT_READY: Final = "not_ready"
 
 #: What a caller asks of a primary, itself or through others.
 Routed = Get | Put | Touch | CreateBucket
-Request = Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
+Request = (
+    Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
+    | Leaving
+)  # fmt: skip
 Answer = Found | Done | Refused
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_request: Any = msgspec.msgpack.Decoder(Request).decode
 _decode_answer: Any = msgspec.msgpack.Decoder(Answer).decode
+#: What bytes that are no message can raise; the second if a text isn't UTF-8.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode_request(payload: bytes) -> Request:
@@ -215,21 +228,24 @@ def decode_request(payload: bytes) -> Request:
     """
     try:
         request: Request = _decode_request(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed cache request: {error}") from None
     return request
 
 
-def decode_answer(payload: bytes) -> Answer:
+def decode_answer(payload: bytes, request: Request) -> Answer:
     """
-    Read an answer, strictly.
+    Read the answer to a request, strictly.
 
     :raises RemoteProtocolError: It is none, or a bound is broken.
     """
     try:
         answer: Answer = _decode_answer(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed cache answer: {error}") from None
+    expected = Found if isinstance(request, (Get, Fetch)) else Done
+    if not isinstance(answer, (expected, Refused)):
+        raise RemoteProtocolError(f"{type(answer).__name__} is no answer to that")
     return answer
 
 

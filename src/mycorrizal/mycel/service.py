@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.mycel.buckets import BucketTable
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
 from mycorrizal.mycel.messages import (
@@ -23,6 +23,7 @@ from mycorrizal.mycel.messages import (
     CreateBucket,
     Done,
     Fetch,
+    Leaving,
     Push,
     Request,
     Routed,
@@ -46,6 +47,7 @@ from mycorrizal.nodosum import (
     MemberEvent,
     NodosumService,
     Peer,
+    PeerState,
     Readiness,
 )
 from mycorrizal.runtime import Timer
@@ -59,6 +61,8 @@ TICK_S = 0.25
 SWEEP_MAX = 5_000
 #: How long a question whether a node is settled waits for a yes.
 SETTLED_WAIT_S = 1.0
+#: Pause before who could not be asked may be asked again.
+ASK_PAUSE_S = 0.02
 
 
 class MycelService(Service):
@@ -80,16 +84,20 @@ class MycelService(Service):
         self.clock = nodosum.clock
         self.nodosum = nodosum
         self.config = config
-        self.buckets = BucketTable()
+        self.buckets = BucketTable(self._lead)
         self.channel = Channel(APPLICATION_ID)
-        me = SlotMember(nodosum.me.node_key, nodosum.me.incarnation, host)
-        self.view = View(me)
-        self._me = me
+        self.view = View(self._me)
         self._writes = Writes(
             self.view, self.ask, runtime.now, self._linked, self._news
         )
         self._primary = Primary(
-            self.view, self.buckets, self.clock, self._writes, self.ask, runtime.now
+            self.view,
+            self.buckets,
+            self.clock,
+            self._writes,
+            self.ask,
+            runtime.now,
+            self._meeting,
         )
         self._replica = Replica(self.buckets, self.clock, runtime.now)
         self.router = Router(
@@ -103,8 +111,11 @@ class MycelService(Service):
         self._asking: set[bytes] = set()
         self._asked: list[tuple[AskSettled, float, Callable[[Answer], None]]] = []
         self._timer: Timer | None = None
-        self._leaving = False
+        self._unasked: list[OnAnswer] = []
+        self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
+        self._handed_over = False
+        self._leavers: set[SlotMember] = set()
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
@@ -115,9 +126,6 @@ class MycelService(Service):
     def startService(self) -> None:
         """Begin to answer."""
         super().startService()
-        self._me = SlotMember(
-            self._me.node_key, self.nodosum.me.incarnation, self._me.host
-        )
         self.cache.running = True
         self._tick()
 
@@ -125,8 +133,9 @@ class MycelService(Service):
         """Answer no more; what is under way becomes indeterminate."""
         super().stopService()
         self.cache.running = False
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._unasked_timer):
+            if timer is not None:
+                timer.cancel()
         self._handoff.stop()
         self.router.stop()
         self.cache.stop()
@@ -135,23 +144,31 @@ class MycelService(Service):
         """
         Hand over all that this node holds; the first half of stopping.
 
+        It goes on to serve its slots until all has been pushed once; then it
+        sends operations back, and pushes what has changed meanwhile.
+
         :return: Fires when every other owner has it, at once if there is
             nobody.
         """
-        self._leaving = True
         if not self.running or not self.nodosum.membership.members():
             return succeed(None)
         self._drained = Readiness()
-        drained = self._drained.when_ready()
-        self._members_changed()
-        return drained
+        for node_key in self.view.members:
+            if link := self.nodosum.link_to(node_key):
+                self._tell(link, Leaving)
+        self.view.leave()
+        self._handoff.begin()
+        return self._drained.when_ready()
 
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
-        for bucket in self.buckets.by_name.values():
-            if bucket.store.next_due_s() <= now:
-                bucket.store.pop_due(now, SWEEP_MAX)
+        # While slots move, what has expired stays: it keeps out the older
+        # versions that others may still push.
+        if not self.view.waiting_for:
+            for bucket in self.buckets.by_name.values():
+                if bucket.store.next_due_s() <= now:
+                    bucket.store.pop_due(now, SWEEP_MAX)
         self._writes.expire()
         self._ask_settled()
         self._answer_settled()
@@ -160,14 +177,20 @@ class MycelService(Service):
 
     def link_up(self, peer: Peer, link: Link) -> None:
         """A link is new: tell it of our buckets."""
+        self._members_changed()
+        self._tell(link, self._news)
+        if self._drained is not None:
+            self._tell(link, Leaving)
+        self._writes.members_changed()
+
+    def _tell(self, link: Link, news: Callable[[], Request]) -> None:
+        """Tell a node something for as long as its link lives."""
 
         def answered(answer: Answer | None) -> None:
             if answer is None and link.up:
-                self.ask(peer.node_key, self._news(), OPERATION_TIMEOUT_S, answered)
+                self._tell(link, news)
 
-        self._members_changed()
-        self.ask(peer.node_key, self._news(), OPERATION_TIMEOUT_S, answered)
-        self._writes.members_changed()
+        self.ask(link.node_key, news(), OPERATION_TIMEOUT_S, answered)
 
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
@@ -181,25 +204,32 @@ class MycelService(Service):
             SlotMember(peer.node_key, peer.incarnation, peer.host)
             for peer in self.nodosum.membership.members()
         ]
-        if not self._leaving:
-            members.append(self._me)
-        if not self.view.change(members):
+        if not self.view.change([self._me, *members]):
             return
+        self._leavers.intersection_update(self.view.members.values())
         for bucket in self.buckets.by_name.values():
-            self._lead(bucket.settings.name)
+            self._lead(bucket)
         self._primary.members_changed()
         self._handoff.begin()
         self._writes.members_changed()
         self._ask_settled()
 
-    def _lead(self, name: str) -> None:
-        store, primaries = self.buckets.by_name[name].store, self._primaries
-        for slot in range(SLOTS):
-            store.lead(slot, primaries[slot] == self.view.me)
-
     @property
-    def _primaries(self) -> list[bytes | None]:
-        return self.view.placement.primaries
+    def _me(self) -> SlotMember:
+        me = self.nodosum.me
+        return SlotMember(me.node_key, me.incarnation, self.host)
+
+    def _lead(self, bucket: OpenBucket) -> None:
+        for slot, primary in enumerate(self.view.placement.primaries):
+            bucket.store.lead(slot, primary == self.view.me)
+
+    def _meeting(self) -> bool:
+        """Whether we have heard of nodes that we are about to link with."""
+        since = self.runtime.now() - self.nodosum.config.dead_after_s
+        return any(
+            peer.state is PeerState.JOINING and peer.since > since
+            for peer in self.nodosum.membership.peers.values()
+        )
 
     def _linked(self, node_key: bytes) -> bool:
         return self.nodosum.link_to(node_key) is not None
@@ -212,7 +242,7 @@ class MycelService(Service):
         Copies that are still missing, as far as this node can tell: entries of
         its slots times owners that have not said that they are settled.
         """
-        if not self.view.waiting_for and self._handoff.epoch == self.view.epoch:
+        if self._settled_here():
             return 0
         return sum(
             bucket.store.count(slot) * len(self.view.lacking(slot, bucket.owners))
@@ -225,9 +255,14 @@ class MycelService(Service):
 
     def _pushed(self) -> None:
         self._answer_settled()
-        self._drop_moved()
-        if self._drained is not None:
+        if self._drained is None:
+            self._drop_moved()
+        elif self._handed_over:
             self._drained.succeeded()
+        else:
+            self._handed_over = True
+            self.cache.running = False
+            self._handoff.begin(changed=True)
 
     def _ask_settled(self) -> None:
         epoch = self.view.epoch
@@ -260,28 +295,48 @@ class MycelService(Service):
                 self._asked.append((question, until, done))
 
     def _drop_moved(self) -> None:
-        settled = not self.view.waiting_for and self._handoff.epoch == self.view.epoch
-        if settled and not self._leaving and self._handoff.drop():
+        # Nothing is dropped while somebody leaves: heirs hold what they don't
+        # own yet.
+        leaving = self._leavers or self._drained is not None
+        if self._settled_here() and not leaving and self._handoff.drop():
             self._handoff.begin()
+
+    def _settled_here(self) -> bool:
+        return not self.view.waiting_for and self._handoff.epoch == self.view.epoch
 
     # -- talking ----------------------------------------------------------------
 
     def ask(
         self, node_key: bytes, request: Request, timeout_s: float, done: OnAnswer
     ) -> None:
-        """Ask one node something, once."""
-        link = self.nodosum.link_to(node_key)
-        if link is None:
-            # Not at once: whoever asks may ask again.
-            self.runtime.call_later(0, done, None)
+        """Ask one node something, once; after the stop nobody is asked."""
+        if not self.running:
             return
+        link = self.nodosum.link_to(node_key)
 
         def replied(how: int, payload: bytes) -> None:
-            done(decode_answer(payload) if how == ANSWERED else None)
+            answer: Answer | None = None
+            try:
+                if how == ANSWERED:
+                    answer = decode_answer(payload, request)
+            finally:
+                done(answer)
 
         deadline = self.runtime.now() + timeout_s
-        if not self.channel.call(link, encode(request), replied, deadline):
-            self.runtime.call_later(0, done, None)
+        if link is None or not self.channel.call(
+            link, encode(request), replied, deadline
+        ):
+            # Not at once: whoever asks may ask again.
+            self._unasked.append(done)
+            if len(self._unasked) == 1:
+                self._unasked_timer = self.runtime.call_later(
+                    ASK_PAUSE_S, self._tell_unasked
+                )
+
+    def _tell_unasked(self) -> None:
+        unasked, self._unasked = self._unasked, []
+        for done in unasked:
+            done(None)
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
@@ -291,7 +346,8 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        if not self.running:
+        routed = isinstance(request, Routed)
+        if not self.running or (routed and self._handed_over):
             link.error(call_id, ErrorCode.BUSY, "")
         elif isinstance(request, Routed):
             deadline = self.runtime.now() + OPERATION_TIMEOUT_S
@@ -301,6 +357,10 @@ class MycelService(Service):
         elif isinstance(request, Buckets):
             self._buckets_told(request, link)
             done(Done())
+        elif isinstance(request, Leaving):
+            if link.node_key in self.view.members:
+                self._leavers.add(self.view.members[link.node_key])
+            done(Done())
         else:
             self.clock.observe(request.clock)
             until = self.runtime.now() + SETTLED_WAIT_S
@@ -309,16 +369,18 @@ class MycelService(Service):
 
     def _buckets_told(self, told: Buckets, link: Link) -> None:
         self.clock.observe(told.clock)
-        known = set(self.buckets.by_name)
-        for name, difference in self.buckets.merge(told.buckets):
+        conflicts = self.buckets.merge(told.buckets)
+        for name, difference in conflicts:
             self._log.warn(
                 "Bucket {bucket} was created twice with other settings "
                 "({difference}); the later ones are in force",
                 bucket=name,
                 difference=difference,
             )
-        for name in self.buckets.by_name.keys() - known:
-            self._lead(name)
+        if conflicts:
+            # There may be owners now that were none.
+            self.view.trust_nobody()
+            self._handoff.begin()
         self._held.add(link.node_key)
 
     def slot(self, request: Routed) -> int:
@@ -329,7 +391,7 @@ class MycelService(Service):
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed
         return slot_of(seed, request.key)
 
-    def received(self, payload: bytes, link: Link) -> None:
+    def received(self, payloads: list[bytes], link: Link) -> None:
         """A message without an answer came; there are none of ours."""
         raise RemoteProtocolError("the cache takes requests only")
 

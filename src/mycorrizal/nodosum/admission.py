@@ -61,7 +61,8 @@ class Admission:
         self._host = host
         self._strangers: Strangers[LinkProtocol] = Strangers()
         self._dialled: set[LinkProtocol] = set()
-        self._in_tls: set[LinkProtocol] = set()
+        #: In order of arrival.
+        self._in_tls: dict[LinkProtocol, None] = {}
         #: Every connection that is open, whatever became of it.
         self.connections: set[LinkProtocol] = set()
         self._closing: list[Deferred[None]] = []
@@ -86,7 +87,7 @@ class Admission:
             initiator=protocol.dialled is not None,
             nonce=self.runtime.token_bytes(32),
             ticket=self._host.ticket_for(protocol),
-            busy=lambda: len(self._in_tls) >= TLS_HANDSHAKES_MAX,
+            busy=self._tls_is_full,
         )
 
     def answered(self, protocol: LinkProtocol) -> None:
@@ -106,7 +107,22 @@ class Admission:
     def tls_started(self, protocol: LinkProtocol) -> None:
         """TLS begins on a connection."""
         if protocol.dialled is None:
-            self._in_tls.add(protocol)
+            self._in_tls[protocol] = None
+
+    def _tls_is_full(self) -> bool:
+        """
+        Whether a TLS handshake more is too many.  It is not if one of those
+        under way shows no ticket: the oldest such gives way, or else somebody
+        who stalls them all could keep everybody out.
+        """
+        if len(self._in_tls) < TLS_HANDSHAKES_MAX:
+            return False
+        for protocol in self._in_tls:
+            if not self._strangers.trusts(protocol):
+                del self._in_tls[protocol]
+                protocol.abort()
+                return False
+        return True
 
     def authenticated(self, protocol: LinkProtocol, event: Authenticated) -> Link:
         """The other side has proved that it knows the secret."""
@@ -181,4 +197,4 @@ class Admission:
     def _forget(self, protocol: LinkProtocol) -> None:
         self._strangers.departed(protocol)
         self._dialled.discard(protocol)
-        self._in_tls.discard(protocol)
+        self._in_tls.pop(protocol, None)

@@ -32,6 +32,7 @@ from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.inbox import Inbox
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.wire.limits import APPLICATION_ID_BYTES_MAX, ErrorCode
+from mycorrizal.nodosum.wire.signals import printable
 from mycorrizal.runtime import Runtime
 
 #: Called with a message and the node id of its sender.
@@ -102,28 +103,25 @@ class Application(Channel):
         """
         head = self.head(len(payload))
         links = self._links
-        for node_id in node_ids or tuple(links):
+        targets = iter(node_ids or tuple(links))
+        for node_id in targets:
             link = links.get(node_id)
             if link is None or not link.post(head, payload):
-                self._post_rest(head, payload, node_ids or tuple(links), node_id)
+                rest = (node_id, *targets)
+                failed = [one for one in rest if not self._posted(one, head, payload)]
+                if failed:
+                    raise self._undelivered(failed)
                 return
 
-    def _post_rest(
-        self, head: bytes, payload: bytes, node_ids: Sequence[str], first: str
-    ) -> None:
-        # One can't be reached: send to the others, then name all that can't.
+    def _posted(self, node_id: str, head: bytes, payload: bytes) -> bool:
+        link = self._links.get(node_id)
+        return link is not None and link.post(head, payload)
+
+    def _undelivered(self, node_ids: list[str]) -> PeerUnreachable | PeerBusy:
+        # Either names all who did not get it.
         links = self._links
-        unreachable: list[str] = []
-        busy: list[str] = []
-        for node_id in node_ids[node_ids.index(first) :]:
-            link = links.get(node_id)
-            if link is not None and link.post(head, payload):
-                continue
-            (busy if link is not None and link.up else unreachable).append(node_id)
-        if unreachable:
-            raise PeerUnreachable(unreachable)
-        if busy:
-            raise PeerBusy(busy)
+        gone = any(name not in links or not links[name].up for name in node_ids)
+        return PeerUnreachable(node_ids) if gone else PeerBusy(node_ids)
 
     def send(self, payload: bytes, node_ids: Sequence[str] = ()) -> Deferred[None]:
         """
@@ -132,26 +130,41 @@ class Application(Channel):
         :param node_ids: To whom; empty: to all other members.
         :return: Fires with None when it was handed to the transports within
             their high-water mark, so that a sender who waits for it keeps the
-            queues short.  Fails with `PeerUnreachable`, `PeerBusy`,
-            `MessageTooLarge` or `NotRunning`.
+            queues short.  Fails with `PeerUnreachable`, `PeerBusy` (too many
+            wait already), `MessageTooLarge` or `NotRunning`; the nodes that it
+            does not name got the message.
         """
         if not self._directory.running:
             return fail(NotRunning())
-        links = [self._links.get(name) for name in node_ids or tuple(self._links)]
         try:
-            self.post(payload, node_ids)
-        except MycorrizalError:
+            head = self.head(len(payload))
+        except MessageTooLarge:
             return fail(Failure())
         waits: list[Deferred[None]] = []
-        for link in links:
-            if link is not None:
+        failed: list[str] = []
+        for node_id in node_ids or tuple(self._links):
+            link = self._links.get(node_id)
+            if link is None or not link.post_patiently(head, payload):
+                failed.append(node_id)
+            elif link.congested:
                 written: Deferred[None] = Deferred()
-                link.when_written(lambda d=written: d.called or d.callback(None))  # type: ignore[misc]
-                if not written.called:
-                    waits.append(written)
+                link.when_written(written)
+                waits.append(written)
+        if failed:
+            return fail(self._undelivered(failed))
         if not waits:
             return succeed(None)
-        return DeferredList(waits, consumeErrors=True).addCallback(lambda _: None)
+        return DeferredList(waits, consumeErrors=True).addCallback(self._written)
+
+    @staticmethod
+    def _written(results: list[tuple[bool, Any]]) -> None:
+        failures = [failure for success, failure in results if not success]
+        for failure in failures:
+            # A cancelled one is said as such.
+            failure.trap(PeerUnreachable)
+        if failures:
+            lost = [name for failure in failures for name in failure.value.node_ids]
+            raise PeerUnreachable(lost)
 
     def request(
         self, payload: bytes, node_id: str, timeout_s: float = 5.0
@@ -168,7 +181,7 @@ class Application(Channel):
         if not self._directory.running:
             return fail(NotRunning())
         link = self._links.get(node_id)
-        if link is None:
+        if link is None or not link.up:
             return fail(PeerUnreachable([node_id]))
         try:
             self.check_size(len(payload))
@@ -199,29 +212,37 @@ class Application(Channel):
             return PeerBusy([node_id])
         if how == ErrorCode.NO_FUNCTION:
             return CallError(f"application {self.id!r} at {node_id} takes no requests")
-        return RemoteFailure(f"{node_id}: {text.decode(errors='backslashreplace')}")
+        return RemoteFailure(f"{node_id}: {printable(text)}")
 
     # -- receiving (called by the link) ---------------------------------------
 
-    def received(self, payload: bytes, link: Link) -> None:
-        """A message came."""
-        receive = self._receive_func
+    def received(self, payloads: list[bytes], link: Link) -> None:
+        """Messages came."""
+        receive, sender = self._receive_func, link.peer_id
         if receive is None:
-            self.dropped += 1
+            self.dropped += len(payloads)
             return
-        if self._inboxes and link in self._inboxes:
-            self.dropped += not self._inboxes[link].put(payload)
-            return
-        try:
-            result = receive(payload, link.peer_id)
-        except Exception:
-            self._failed(Failure(), link)
-            return
-        if isinstance(result, Deferred) and not result.called:
-            self._inboxes[link] = Inbox()
-            result.addBoth(self._received_done, link)
-        elif isinstance(result, Deferred):
+        inbox = self._inboxes.get(link) if self._inboxes else None
+        for payload in payloads:
+            if inbox is not None:
+                self.dropped += not inbox.put(payload)
+                continue
+            try:
+                result = receive(payload, sender)
+            except Exception:
+                self._failed(Failure(), link)
+                continue
+            if result is not None and isinstance(result, Deferred):
+                inbox = self._wait(result, link)
+
+    def _wait(self, result: Deferred[Any], link: Link) -> Inbox | None:
+        """Let the next messages of the sender wait, unless `result` is there."""
+        if result.called and not result.paused:
             result.addErrback(self._failed, link)
+            return None
+        inbox = self._inboxes[link] = Inbox()
+        result.addBoth(self._received_done, link)
+        return inbox
 
     def _received_done(self, result: object, link: Link) -> None:
         if isinstance(result, Failure):
@@ -230,9 +251,8 @@ class Application(Channel):
         if link.closed:
             self.dropped += len(inbox)
             return
-        # Each message may make the sender wait again.
-        for payload in inbox.take():
-            self.received(payload, link)
+        # Any of them may make the rest wait again.
+        self.received(inbox.take(), link)
 
     def _failed(self, failure: Failure, link: Link) -> None:
         self._log.failure(

@@ -24,12 +24,18 @@ OnReply = Callable[[int, bytes], None]
 class Calls:
     """
     A table of calls with one timer for all their deadlines.
+
+    :param expired: Called with the id of each call whose time has run out,
+        before whoever waits for it is told.
     """
 
-    __slots__ = ("_runtime", "_pending", "_last_id", "_soonest", "_timer")
+    __slots__ = ("_runtime", "_expired", "_pending", "_last_id", "_soonest", "_timer")
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(
+        self, runtime: Runtime, expired: Callable[[int], object] = lambda call_id: None
+    ) -> None:
         self._runtime = runtime
+        self._expired = expired
         self._pending: dict[int, tuple[OnReply, float]] = {}
         self._last_id = 0
         self._soonest = float("inf")
@@ -75,6 +81,7 @@ class Calls:
         pending, self._pending = self._pending, {}
         if self._timer is not None:
             self._timer.cancel()
+        self._timer, self._soonest = None, float("inf")
         for on_reply, _ in pending.values():
             on_reply(LINK_LOST, b"")
 
@@ -93,6 +100,7 @@ class Calls:
         self._soonest = float("inf")
         due = [key for key, (_, end) in self._pending.items() if end <= now]
         for call_id in due:
+            self._expired(call_id)
             self.end(call_id, TIMED_OUT, b"")
         if self._pending:
             soonest = min(end for _, end in self._pending.values())

@@ -45,13 +45,12 @@ def link_offered(
     current = peer.link
     if current is None:
         return choose(node_key, peer, link)
-    if peer.contest is not None or len(peer.waiting) >= WAITING_LINKS_MAX:
+    if peer.contest is not None:
         return (CloseLink(link, Goodbye.DUPLICATE_LINK),)
     if link.incarnation != current.incarnation or decides(node_key, peer):
         peer.contest = Contest(link, token, now + CONTEST_S)
         return (SendPing(current, token),)
-    peer.waiting.append(link)
-    return ()
+    return _wait(peer, link)
 
 
 def choose(node_key: bytes, peer: Peer, link: SupportsLink) -> tuple[Effect, ...]:
@@ -60,6 +59,16 @@ def choose(node_key: bytes, peer: Peer, link: SupportsLink) -> tuple[Effect, ...
     if decides(node_key, peer):
         peer.link = link
         return (SendWelcome(link),)
+    # Its earlier lives have nothing to choose from any more.
+    stale = [old for old in peer.waiting if old.incarnation < link.incarnation]
+    for old in stale:
+        peer.waiting.remove(old)
+    return (*map(CloseLink, stale), *_wait(peer, link))
+
+
+def _wait(peer: Peer, link: SupportsLink) -> tuple[Effect, ...]:
+    if len(peer.waiting) >= WAITING_LINKS_MAX:
+        return (CloseLink(link, Goodbye.DUPLICATE_LINK),)
     peer.waiting.append(link)
     return ()
 

@@ -5,6 +5,8 @@ Settings of the cluster layer, frozen, with units.
 
 from __future__ import annotations
 
+import ipaddress
+
 import attrs
 
 from mycorrizal.nodosum.acl import KeyRing
@@ -49,6 +51,22 @@ class NodosumConfig:
     dead_after_s: float = 5.0
     queue_bytes_max: int = 8 * 1024 * 1024
     frame_bytes_max: int = FRAME_BYTES_MAX
+
+
+def canonical(address: Address) -> Address:
+    """
+    The address with its IP literal as the source of a datagram shows it:
+    ``::1``, not ``0:0::1``, and IPv4 that is mapped into IPv6 as plain IPv4.
+    A name stays as it is.
+    """
+    host, port = address
+    if ":" not in host:
+        return address
+    try:
+        literal = ipaddress.IPv6Address(host)
+    except ValueError:
+        return address
+    return str(literal.ipv4_mapped or literal), port
 
 
 def format_address(address: Address) -> str:

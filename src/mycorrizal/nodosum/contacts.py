@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 import attrs
 
-from mycorrizal.nodosum.config import Address
+from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.effects import Dial, Effect, SendHello
 from mycorrizal.nodosum.peer import Peer, PeerState
 
@@ -19,8 +19,11 @@ HELLO_PAUSES_S = (0.1, 0.15, 0.2)
 #: First and longest pause before an address is asked again.
 RETRY_MIN_S = 1.0
 RETRY_MAX_S = 30.0
-#: How long an address of the first round may keep a node from being ready.
+#: How long an address of the first round may keep a node from being ready,
+#: and one where somebody answered a HELLO: the side that should not dial does
+#: so after 3 s, and may learn only then that it is refused.
 FIRST_ROUND_S = 3.0
+FIRST_ROUND_GREETED_S = 6.0
 #: Addresses kept; the rest of a discovery's answer is left out.
 CONTACTS_MAX = 256
 
@@ -32,7 +35,6 @@ class Phase(Enum):
     DIALLING = auto()
     RESTING = auto()
     KNOWN = auto()
-    OWN = auto()
 
 
 @attrs.define
@@ -45,6 +47,7 @@ class Contact:
     :ivar failures: In a row.
     :ivar node_key: Who was found there.
     :ivar refused: Why it refused us, if it did.
+    :ivar own: Whether we met ourselves there last.
     """
 
     address: Address
@@ -55,6 +58,7 @@ class Contact:
     failures: int = 0
     node_key: bytes | None = None
     refused: str | None = None
+    own: bool = False
 
 
 class Contacts:
@@ -75,7 +79,7 @@ class Contacts:
         Discovery named these.  One that it names no more is forgotten, unless
         somebody lives there: discovery never removes a member.
         """
-        named = dict.fromkeys(addresses)
+        named = dict.fromkeys(map(canonical, addresses))
         for address, contact in list(self.by_address.items()):
             if address not in named and contact.phase is not Phase.KNOWN:
                 del self.by_address[address]
@@ -86,18 +90,24 @@ class Contacts:
 
     def found(self, address: Address, node_key: bytes) -> None:
         """A node proved itself at this address."""
-        contact = self.by_address.get(address)
-        if contact is not None and contact.phase is not Phase.OWN:
+        contact = self.by_address.get(canonical(address))
+        if contact is not None:
+            contact.own = False
             contact.phase = Phase.KNOWN
             contact.node_key = node_key
             contact.failures = 0
             contact.refused = None
 
-    def found_own(self, address: Address) -> None:
-        """This address is our own."""
-        contact = self.by_address.get(address)
+    def found_own(self, address: Address, now: float) -> None:
+        """
+        This address is our own.  It is asked again after a while: whoever
+        sends our own HELLO back to us must not hide a node for ever.
+        """
+        contact = self.by_address.get(canonical(address))
         if contact is not None:
-            contact.phase = Phase.OWN
+            contact.own = True
+            contact.phase = Phase.RESTING
+            contact.next_at = now + RETRY_MAX_S
 
     def dial_failed(
         self, address: Address, now: float, refused: str | None = None
@@ -107,8 +117,14 @@ class Contacts:
 
         :param refused: What the node there had against us.
         """
-        contact = self.by_address.get(address)
-        if contact is None or contact.phase in (Phase.OWN, Phase.KNOWN):
+        contact = self.by_address.get(canonical(address))
+        if contact is None:
+            return
+        if contact.phase is Phase.KNOWN:
+            # Membership dials it again; only a refusal is news.
+            if refused is not None:
+                contact.failures += 1
+                contact.refused = refused
             return
         pause_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(contact.failures, 9))
         contact.failures += 1
@@ -126,7 +142,7 @@ class Contacts:
                     # Membership has given it up; somebody else may come.
                     contact.phase = Phase.RESTING
                     contact.next_at = now + RETRY_MIN_S
-            elif contact.phase is not Phase.OWN and now >= contact.next_at:
+            elif now >= contact.next_at:
                 effects += self._ask(contact, now)
         return tuple(effects)
 
@@ -154,19 +170,23 @@ class Contacts:
         :param held: Whether we hold the tables of the member with that key.
         """
 
-        def had_its_chance(since: float, node_key: bytes | None) -> bool:
-            peer = None if node_key is None else peers.get(node_key)
+        def had_its_chance(since: float, limit_s: float, node_key: bytes) -> bool:
+            peer = peers.get(node_key)
             if peer is not None and peer.up:
                 return held(peer.node_key)
-            return now - since >= FIRST_ROUND_S
+            return now - since >= limit_s
 
         return all(
-            contact.phase is Phase.OWN
+            contact.own
             or contact.failures > 0
-            or had_its_chance(contact.first_at, contact.node_key)
+            or had_its_chance(
+                contact.first_at,
+                FIRST_ROUND_GREETED_S if contact.node_key else FIRST_ROUND_S,
+                contact.node_key or b"",
+            )
             for contact in self.by_address.values()
         ) and all(
-            had_its_chance(peer.since, peer.node_key)
+            had_its_chance(peer.since, FIRST_ROUND_S, peer.node_key)
             for peer in peers.values()
             if peer.state in (PeerState.JOINING, PeerState.ALIVE)
         )

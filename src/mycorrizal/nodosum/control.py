@@ -13,7 +13,7 @@ from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.acl import node_key_of
 from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.effects import Effect
-from mycorrizal.nodosum.link import Link, decode_goodbye, decode_ping
+from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import LinkEnd, Membership
 from mycorrizal.nodosum.messages import (
     ClientWelcome,
@@ -27,8 +27,13 @@ from mycorrizal.nodosum.wire.limits import (
     PEERS_PER_FRAME_MAX,
     FrameType,
 )
+from mycorrizal.nodosum.wire.signals import decode_goodbye, decode_ping
 from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.runtime import Runtime
+
+#: Peers named in one frame take no more bytes than this, so that with our
+#: labels they fit the smallest frame that a peer may ask for.
+PEERS_BYTES_MAX = 24 * 1024
 
 
 class Performer(Interface):
@@ -72,7 +77,7 @@ class Control:
 
         :param addresses: Where others reach us.
         """
-        peers = self._membership.entries()
+        first, *rest = _parts(self._membership.entries())
         welcome = Welcome(
             self._membership.me.node_id,
             self._host,
@@ -81,10 +86,11 @@ class Control:
             addresses,
             self._clock.last,
             self.leaving,
-            peers[:PEERS_PER_FRAME_MAX],
+            first,
         )
         link.send_control(FrameType.WELCOME, encode(welcome))
-        self.send_peers(link, peers[PEERS_PER_FRAME_MAX:])
+        for part in rest:
+            self.send_peers(link, part)
 
     def send_client_welcome(self, link: Link) -> None:
         """Send a client what it gets instead."""
@@ -94,9 +100,8 @@ class Control:
 
     def send_peers(self, link: Link, peers: tuple[PeerEntry, ...]) -> None:
         """Send news of peers."""
-        for start in range(0, len(peers), PEERS_PER_FRAME_MAX):
-            some = Peers(peers[start : start + PEERS_PER_FRAME_MAX])
-            link.send_control(FrameType.PEERS, encode(some))
+        for part in filter(None, _parts(peers)):
+            link.send_control(FrameType.PEERS, encode(Peers(part)))
 
     def send_ping(self, link: Link, token: int) -> None:
         """Send PING, and remember when."""
@@ -154,3 +159,18 @@ class Control:
         reason, detail, text = decode_goodbye(payload)
         end = None if reason is None else LinkEnd(reason, detail, text)
         self._performer.said_goodbye(link, end)
+
+
+def _parts(peers: tuple[PeerEntry, ...]) -> list[tuple[PeerEntry, ...]]:
+    """Cut into what one frame may hold; of nobody, one part that is empty."""
+    parts: list[list[PeerEntry]] = [[]]
+    part_bytes = 0
+    for peer in peers:
+        peer_bytes = len(encode(peer))
+        full = len(parts[-1]) >= PEERS_PER_FRAME_MAX
+        if full or part_bytes + peer_bytes > PEERS_BYTES_MAX:
+            parts.append([])
+            part_bytes = 0
+        parts[-1].append(peer)
+        part_bytes += peer_bytes
+    return [tuple(part) for part in parts]

@@ -32,6 +32,9 @@ Address = tuple[str, int]
 #: is still accepted.
 COOKIE_KEY_S = 60.0
 _COOKIE_KEY_BYTES = 32
+#: Questions to one address that share a nonce, so that an answer may be
+#: slower than the pause between them; as many as a contact sends in a row.
+QUESTIONS_PER_NONCE = 3
 _PORT = struct.Struct("<H")
 
 
@@ -78,7 +81,7 @@ class Greeting:
         self.local = local
         self._tcp_port = tcp_port
         self._token_bytes = entropy.token_bytes
-        self._asked: OrderedDict[Address, bytes] = OrderedDict()
+        self._asked: OrderedDict[Address, tuple[bytes, int]] = OrderedDict()
         self._cookie_keys: list[bytes] = []
         self._cookie_key_until = float("-inf")
         self._answers: dict[str, int] = {}
@@ -86,8 +89,10 @@ class Greeting:
 
     def hello(self, address: Address, sent_ms: int) -> bytes:
         """The datagram that asks who is at an address."""
-        nonce = self._token_bytes(TOKEN_BYTES)
-        self._asked[address] = nonce
+        nonce, questions = self._asked.get(address, (b"", QUESTIONS_PER_NONCE))
+        if questions >= QUESTIONS_PER_NONCE:
+            nonce, questions = self._token_bytes(TOKEN_BYTES), 0
+        self._asked[address] = (nonce, questions + 1)
         self._asked.move_to_end(address)
         if len(self._asked) > STRANGER_TABLE_MAX:
             self._asked.popitem(last=False)
@@ -110,7 +115,8 @@ class Greeting:
             return ()
         if hello.kind is HelloType.HELLO:
             return self._hello_received(hello, source, now)
-        if hello.kind is HelloType.BYE or self._asked.get(source) != hello.echo:
+        asked = self._asked.get(source)
+        if hello.kind is HelloType.BYE or asked is None or asked[0] != hello.echo:
             return ()
         if hello.key_id != self.local.keys.first.key_id:
             # Our question was signed with the first key, so is its answer.

@@ -11,9 +11,12 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Protocol
 
-from mycorrizal.errors import RemoteProtocolError
+from twisted.internet.defer import Deferred
+
+from mycorrizal.errors import PeerUnreachable, RemoteProtocolError
 from mycorrizal.nodosum.calls import Calls, OnReply
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.wire.events import Remote
@@ -26,20 +29,21 @@ from mycorrizal.nodosum.wire.limits import (
     FrameType,
     Goodbye,
 )
+from mycorrizal.nodosum.wire.signals import encode_goodbye, encode_ping
 from mycorrizal.runtime import Runtime
 
 #: Bytes handed to the transport at once: all that a ping may have to wait for.
 BURST_BYTES = 256 * 1024
+#: How a frame lies in the queue: its head and its payload.
+FRAME_PARTS = 2
 
 CALL_ID = struct.Struct("<Q")
 CALL_ID_BYTES = CALL_ID.size
 _REPLY = struct.Struct("<BBIHQ")
-_PING = struct.Struct("<QQ")
-_GOODBYE = struct.Struct("<BQ")
 
 _APP, _REQUEST = int(FrameType.APP), int(FrameType.REQUEST)
 _REPLIED, _ERROR = int(FrameType.REPLY), int(FrameType.ERROR)
-_CANCEL = int(FrameType.CANCEL)
+_CALL_KINDS = frozenset({_REQUEST, _REPLIED, _ERROR, int(FrameType.CANCEL)})
 
 
 class Transport(Protocol):
@@ -54,8 +58,8 @@ class Transport(Protocol):
 class Route(Protocol):
     """Where the frames of one application id go."""
 
-    def received(self, payload: bytes, link: Link) -> None:
-        """An APP frame."""
+    def received(self, payloads: list[bytes], link: Link) -> None:
+        """One or more APP frames, in order."""
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A REQUEST frame, to be answered by `Link.reply` or `Link.error`."""
@@ -86,7 +90,7 @@ class Link:
         "node_key", "incarnation", "remote", "dialled", "address", "encrypted",
         "peer_id", "up", "heard_at", "queued_bytes", "frame_bytes_max", "calls",
         "serving", "closed", "_runtime", "_transport", "_owner", "_routes",
-        "_decoder", "_urgent", "_queue", "_spill", "_spilt", "_written_bytes",
+        "_decoder", "_urgent", "_queue", "_written_bytes",
         "_waiters", "_corked", "_paused", "_queue_bytes_max",
     )  # fmt: skip
 
@@ -115,7 +119,7 @@ class Link:
         self.heard_at = runtime.now()
         self.queued_bytes = 0
         self.frame_bytes_max = remote.frame_bytes_max
-        self.calls = Calls(runtime)
+        self.calls = Calls(runtime, self._expired)
         self.serving: dict[int, Route] = {}
         self.closed = False
         self._runtime = runtime
@@ -125,10 +129,8 @@ class Link:
         self._decoder = FrameDecoder(frame_bytes_max)
         self._urgent: list[bytes] = []
         self._queue: list[bytes] = []
-        self._spill = b""
-        self._spilt = 0
         self._written_bytes = 0
-        self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
+        self._waiters: deque[tuple[int, Deferred[None]]] = deque()
         self._corked = False
         self._paused = False
         self._queue_bytes_max = queue_bytes_max
@@ -143,53 +145,55 @@ class Link:
         """
         self.heard_at = self._runtime.now()
         routes, decoder = self._routes, self._decoder
-        for kind, app_id, payload in decoder.receive_data(data):
-            if not self.up or (kind != _APP and kind not in (_REQUEST, _REPLIED)):
-                self._control_received(kind, app_id, payload)
-                if self.closed:
-                    return
-            elif kind == _APP:
+        for kind, app_id, payloads in decoder.receive_data(data):
+            if kind == _APP and self.up:
                 route = routes.get(app_id)
                 if route is not None:
-                    route.received(payload, self)
-            elif len(payload) < CALL_ID_BYTES:
-                raise RemoteProtocolError("a call without an id")
+                    route.received(payloads, self)
+            elif kind in _CALL_KINDS and self.up:
+                self._calls_received(kind, app_id, payloads)
             else:
-                (call_id,) = CALL_ID.unpack_from(payload)
-                payload = payload[CALL_ID_BYTES:]
-                if kind == _REPLIED:
-                    self.calls.end(call_id, 0, payload)
-                else:
-                    self._request_received(app_id, call_id, payload)
-        if decoder.error is not None:
+                for payload in payloads:
+                    # Any frame before may have been the last one.
+                    if self.closed:
+                        return
+                    self._control_received(kind, payload)
+        if decoder.error is not None and not self.closed:
             raise decoder.error
 
-    def _request_received(self, app_id: bytes, call_id: int, payload: bytes) -> None:
+    def _calls_received(self, kind: int, app_id: bytes, payloads: list[bytes]) -> None:
         route = self._routes.get(app_id)
-        if route is None:
-            self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
-        else:
-            route.serve(call_id, payload, self)
+        for payload in payloads:
+            if len(payload) < CALL_ID_BYTES:
+                raise RemoteProtocolError("a call without an id")
+            (call_id,) = CALL_ID.unpack_from(payload)
+            rest = payload[CALL_ID_BYTES:]
+            if kind == _REPLIED:
+                self.calls.end(call_id, 0, rest)
+            elif kind == _REQUEST:
+                if call_id in self.serving:
+                    raise RemoteProtocolError("a call's id twice")
+                if route is None:
+                    self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
+                elif self.queued_bytes > self._queue_bytes_max:
+                    # It asks, and does not read the answers.
+                    self.error(call_id, ErrorCode.BUSY, "")
+                else:
+                    route.serve(call_id, rest, self)
+            elif kind == _ERROR:
+                how = rest[0] if rest and rest[0] else int(ErrorCode.FAILED)
+                self.calls.end(call_id, how, rest[1:])
+            else:
+                served_by = self.serving.pop(call_id, None)
+                if served_by is not None:
+                    served_by.cancelled(call_id, self)
 
-    def _control_received(self, kind: int, app_id: bytes, payload: bytes) -> None:
-        if kind not in (_ERROR, _CANCEL) or not self.up:
-            if kind & IGNORABLE_BIT:
-                return
-            if kind in (_APP, _REQUEST, _REPLIED, _ERROR, _CANCEL):
-                raise RemoteProtocolError("an application's frame before WELCOME")
-            self._owner.control_received(self, kind, payload)
+    def _control_received(self, kind: int, payload: bytes) -> None:
+        if kind & IGNORABLE_BIT:
             return
-        if len(payload) < CALL_ID_BYTES:
-            raise RemoteProtocolError("a call without an id")
-        (call_id,) = CALL_ID.unpack_from(payload)
-        if kind == _ERROR:
-            code = payload[CALL_ID_BYTES] if len(payload) > CALL_ID_BYTES else 0
-            how = code or int(ErrorCode.FAILED)
-            self.calls.end(call_id, how, payload[CALL_ID_BYTES + 1 :])
-            return
-        route = self.serving.pop(call_id, None)
-        if route is not None:
-            route.cancelled(call_id, self)
+        if kind == _APP or kind in _CALL_KINDS:
+            raise RemoteProtocolError("an application's frame before WELCOME")
+        self._owner.control_received(self, kind, payload)
 
     # -- out ------------------------------------------------------------------
 
@@ -212,6 +216,18 @@ class Link:
             self._runtime.flush_later(self)
         return True
 
+    def post_patiently(self, head: bytes, payload: bytes) -> bool:
+        """
+        As `post`, for a sender who waits until it is written, and so may have
+        as much again.
+        """
+        if self.queued_bytes + len(head) + len(payload) > 2 * self._queue_bytes_max:
+            return False
+        self.queued_bytes += len(head) + len(payload)
+        self._queue += (head, payload)
+        self._cork()
+        return True
+
     def request(
         self,
         head: Callable[..., bytes],
@@ -226,6 +242,8 @@ class Link:
         :param head: Packs version, type, length, id length, id and call id.
         :return: The call's id; 0 if the queue, or the table of calls, is full.
         """
+        if self.closed:
+            return 0
         call_id = self.calls.begin(on_reply, deadline)
         id_bytes = len(app_id)
         length = id_bytes + CALL_ID_BYTES + len(payload)
@@ -258,6 +276,9 @@ class Link:
         if self.calls.forget(call_id) and not self.closed:
             self.send_control(FrameType.CANCEL, CALL_ID.pack(call_id))
 
+    def _expired(self, call_id: int) -> None:
+        self.send_control(FrameType.CANCEL, CALL_ID.pack(call_id))
+
     def send_control(self, kind: FrameType, payload: bytes) -> None:
         """Queue a frame that overtakes the queue of application frames."""
         self._urgent.append(encode_frame(kind, payload, b"", self.frame_bytes_max))
@@ -265,11 +286,11 @@ class Link:
 
     def ping(self, token: int, clock: int) -> None:
         """Queue a PING."""
-        self.send_control(FrameType.PING, _PING.pack(token, clock))
+        self.send_control(FrameType.PING, encode_ping(token, clock))
 
     def pong(self, token: int, clock: int) -> None:
         """Queue the answer to a PING."""
-        self.send_control(FrameType.PONG, _PING.pack(token, clock))
+        self.send_control(FrameType.PONG, encode_ping(token, clock))
 
     def _cork(self) -> None:
         if not self._corked:
@@ -288,32 +309,39 @@ class Link:
             self._write_burst()
 
     def _write_burst(self) -> None:
-        if self._spilt == len(self._spill):
-            self._spill, self._spilt = b"".join(self._queue), 0
-            self._queue.clear()
-        burst = self._spill
-        if len(burst) > BURST_BYTES:
-            burst = burst[self._spilt : self._spilt + BURST_BYTES]
-        self._spilt += len(burst)
-        if self._spilt == len(self._spill):
-            self._spill, self._spilt = b"", 0
+        queue = self._queue
+        if self.queued_bytes <= BURST_BYTES:
+            burst = b"".join(queue)
+            queue.clear()
+        else:
+            # Cut between frames, where an urgent one may follow.
+            count = 0
+            for count, size in enumerate(accumulate(map(len, queue)), 1):
+                if size >= BURST_BYTES and not count % FRAME_PARTS:
+                    break
+            burst = b"".join(queue[:count])
+            del queue[:count]
         self.queued_bytes -= len(burst)
         self._written_bytes += len(burst)
         self._transport.write(burst)
         waiters = self._waiters
         while waiters and waiters[0][0] <= self._written_bytes:
-            waiters.popleft()[1]()
+            waiter = waiters.popleft()[1]
+            if not waiter.called:
+                waiter.callback(None)
 
-    def when_written(self, call: Callable[[], None]) -> None:
+    @property
+    def congested(self) -> bool:
+        """Whether more waits than the transport will take in this turn."""
+        return self._paused or self.queued_bytes > BURST_BYTES
+
+    def when_written(self, waiter: Deferred[None]) -> None:
         """
-        Call `call` when all that is queued now was handed to the transport,
-        or the link has closed: at once if the transport takes more.
+        Fire `waiter` when all that is queued now was handed to the transport;
+        it fails with `PeerUnreachable` if the link closes before.  Cancelling
+        it takes nothing back.
         """
-        if self.closed or not (self._paused or self.queued_bytes > BURST_BYTES):
-            call()
-        else:
-            position = self._written_bytes + self.queued_bytes
-            self._waiters.append((position, call))
+        self._waiters.append((self._written_bytes + self.queued_bytes, waiter))
 
     def pause(self) -> None:
         """The transport's buffer is full."""
@@ -331,11 +359,11 @@ class Link:
         """Close after all that is queued, and say why."""
         if self.closed:
             return
-        words = text.encode(errors="replace")[:REASON_BYTES_MAX]
-        payload = _GOODBYE.pack(reason, detail) + words
         self._paused = False
-        self._queue.append(encode_frame(FrameType.GOODBYE, payload))
-        self.queued_bytes += len(self._queue[-1])
+        payload = encode_goodbye(reason, detail, text)
+        frame = encode_frame(FrameType.GOODBYE, payload)
+        self.queued_bytes += len(frame)
+        self._queue += (frame, b"")
         # Without a producer the transport takes everything at once.
         self._transport.unregisterProducer()
         self.flush()
@@ -358,36 +386,12 @@ class Link:
         self._queue_bytes_max = -1
         self._queue.clear()
         self._urgent.clear()
-        self._spill, self._spilt, self.queued_bytes = b"", 0, 0
+        self.queued_bytes = 0
         serving, self.serving = self.serving, {}
         for call_id, route in serving.items():
             route.cancelled(call_id, self)
         self.calls.link_lost()
         waiters, self._waiters = self._waiters, deque()
-        for _, call in waiters:
-            call()
-
-
-def decode_ping(payload: bytes) -> tuple[int, int]:
-    """
-    The token and the sender's clock of a PING or PONG.
-
-    :raises RemoteProtocolError: It is malformed.
-    """
-    if len(payload) != _PING.size:
-        raise RemoteProtocolError("malformed PING")
-    token, clock = _PING.unpack(payload)
-    return token, clock
-
-
-def decode_goodbye(payload: bytes) -> tuple[Goodbye | None, int, str]:
-    """
-    The reason (None: one that we don't know), detail and text of a GOODBYE.
-
-    :raises RemoteProtocolError: It is malformed.
-    """
-    if not _GOODBYE.size <= len(payload) <= _GOODBYE.size + REASON_BYTES_MAX:
-        raise RemoteProtocolError("malformed GOODBYE")
-    reason, detail = _GOODBYE.unpack_from(payload)
-    text = payload[_GOODBYE.size :].decode(errors="backslashreplace")
-    return (Goodbye(reason) if reason in set(Goodbye) else None), detail, text
+        for _, waiter in waiters:
+            if not waiter.called:
+                waiter.errback(PeerUnreachable([self.peer_id]))

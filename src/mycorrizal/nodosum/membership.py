@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from mycorrizal.nodosum import choice
+from mycorrizal.nodosum import choice, liveness
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
 from mycorrizal.nodosum.effects import (
     CloseLink,
@@ -30,7 +30,11 @@ from mycorrizal.nodosum.effects import (
 from mycorrizal.nodosum.greeting import Greeted
 from mycorrizal.nodosum.messages import PeerEntry, Welcome
 from mycorrizal.nodosum.peer import Peer, PeerInput, PeerState, SupportsLink
-from mycorrizal.nodosum.wire.limits import ADDRESSES_PER_PEER_MAX, Goodbye
+from mycorrizal.nodosum.wire.limits import (
+    ADDRESSES_PER_PEER_MAX,
+    INCARNATION_MAX,
+    Goodbye,
+)
 
 #: How long the side that should dial is waited for.
 DIAL_PATIENCE_S = 3.0
@@ -44,8 +48,6 @@ LEFT_REMEMBERED_S = 60.0
 DEAD_REMEMBERED_S = 3600.0
 #: Peers remembered, dead ones included.
 PEERS_MAX = 4096
-#: A tick that comes later than this was held up by ourselves.
-OWN_STALL_S = 0.5
 
 
 @attrs.define
@@ -97,13 +99,6 @@ class Membership:
         """The other members, by node key."""
         return [peer for _, peer in sorted(self.peers.items()) if peer.member]
 
-    def by_id(self, node_id: str) -> Peer | None:
-        """The peer with that node id, if it is known."""
-        for peer in self.peers.values():
-            if peer.node_id == node_id:
-                return peer
-        return None
-
     def entries(self) -> tuple[PeerEntry, ...]:
         """The other members, as a newcomer is told of them."""
         return tuple(peer.entry for peer in self.members())
@@ -119,6 +114,7 @@ class Membership:
             return (CloseLink(link),)
         if link.dialled is not None:
             peer.dialling = False
+            peer.addresses = _distinct(peer.addresses, (link.dialled,))
         return choice.link_offered(self.me.node_key, peer, link, self._token(), now)
 
     def _met_ourselves(self, link: SupportsLink) -> tuple[Effect, ...]:
@@ -156,14 +152,16 @@ class Membership:
     def _up(
         self, peer: Peer, link: SupportsLink, welcome: Welcome, now: float
     ) -> tuple[Effect, ...]:
-        peer.up = True
+        reborn = peer.member and peer.life != link.incarnation
+        events = peer.step(PeerInput.DIED, now) if reborn else ()
+        peer.up, peer.life = True, link.incarnation
         peer.node_id, peer.host = welcome.node_id, welcome.host
         peer.labels, peer.version = welcome.labels, welcome.version
         peer.leaving = welcome.leaving
         peer.dials, peer.dial_at = 0, float("inf")
         dialled = () if link.dialled is None else (link.dialled,)
         peer.addresses = _distinct(welcome.addresses, dialled)
-        events = peer.step(PeerInput.WELCOMED, now)
+        events += peer.step(PeerInput.WELCOMED, now)
         news: list[Effect] = []
         if events:
             news = [
@@ -171,7 +169,7 @@ class Membership:
                 for other in self.members()
                 if other.link is not None and other.up and other is not peer
             ]
-        self._learn(welcome.peers, now)
+        self.learned(welcome.peers, now)
         return (LinkUp(peer, link), *news, *map(Notify, events))
 
     def ponged(self, link: SupportsLink, token: int, now: float) -> tuple[Effect, ...]:
@@ -202,19 +200,27 @@ class Membership:
                 self._dial_later(peer, now)
             return told
         down: tuple[Effect, ...] = (LinkDown(peer, link),) if peer.up else ()
-        peer.link, peer.up = None, False
+        peer.link = None
         if end is not None and end.reason is Goodbye.LEAVING:
             events = peer.step(PeerInput.SAID_GOODBYE, now)
-            return (*told, *down, *map(Notify, events))
-        peer.step(PeerInput.LINK_CLOSED, now)
-        peer.dial_at = now
-        return (*told, *down, *self._newcomer_wins(peer, now))
+            peer.dial_at = float("inf")
+        else:
+            events = peer.step(PeerInput.LINK_CLOSED, now)
+            if peer.up:
+                peer.dial_at = now
+            else:
+                # Somebody is there who does not want us.
+                self._dial_later(peer, now)
+        peer.up = False
+        return (*told, *down, *map(Notify, events), *self._newcomer_wins(peer, now))
 
     def _told(self, link: SupportsLink, end: LinkEnd) -> tuple[Effect, ...]:
         if end.reason is Goodbye.DUPLICATE_ID:
             return (IdTaken(end.text or format_address(link.address)),)
         if end.reason is Goodbye.STALE_INCARNATION:
-            return (Reincarnate(max(end.detail, self.me.incarnation) + 1),)
+            # Else it was said to an earlier life of ours, or is no number.
+            if self.me.incarnation < end.detail < INCARNATION_MAX:
+                return (Reincarnate(end.detail + 1),)
         if end.reason is Goodbye.SELF and link.dialled is not None:
             return (FoundOwnAddress(link.dialled),)
         return ()
@@ -223,15 +229,11 @@ class Membership:
         contest, peer.contest = peer.contest, None
         if contest is None:
             return ()
-        link, old = contest.newcomer, peer.link
+        link, welcome = contest.newcomer, contest.welcome
         closing = choice.drop_current(peer)
-        events: tuple[Effect, ...] = ()
-        if old is None or old.incarnation != link.incarnation:
-            events = tuple(map(Notify, peer.step(PeerInput.DIED, now)))
         chosen = choice.choose(self.me.node_key, peer, link)
-        welcome = contest.welcome
         answer = () if welcome is None else self.welcomed(link, welcome, now)
-        return (*closing, *events, *chosen, *answer)
+        return (*closing, *chosen, *answer)
 
     # -- who is where ---------------------------------------------------------
 
@@ -245,7 +247,7 @@ class Membership:
         peer = self._remember(greeted.node_key, greeted.incarnation, now)
         if peer is None or peer.link is not None or peer.dialling:
             return ()
-        peer.addresses = _distinct((address,), peer.addresses)
+        peer.addresses, peer.dials = _distinct((address,), peer.addresses), 0
         if choice.decides(self.me.node_key, peer):
             return (self._dial(peer),)
         peer.dial_at = min(peer.dial_at, now + DIAL_PATIENCE_S)
@@ -253,12 +255,9 @@ class Membership:
 
     def learned(self, peers: Iterable[PeerEntry], now: float) -> tuple[Effect, ...]:
         """A peer told us of others."""
-        self._learn(peers, now)
-        return ()
-
-    def _learn(self, peers: Iterable[PeerEntry], now: float) -> None:
         for entry in peers:
-            if entry.node_key == self.me.node_key:
+            full = len(self.peers) >= PEERS_MAX and entry.node_key not in self.peers
+            if entry.node_key == self.me.node_key or full:
                 continue
             peer = self._remember(entry.node_key, entry.incarnation, now)
             if peer is None or peer.link is not None or not entry.addresses:
@@ -272,6 +271,7 @@ class Membership:
                 patient = not choice.decides(self.me.node_key, peer)
                 wait_s = DIAL_PATIENCE_S * patient
                 peer.dial_at = min(peer.dial_at, now + wait_s)
+        return ()
 
     def dial_failed(
         self, node_key: bytes, *, refused: bool, now: float
@@ -285,7 +285,6 @@ class Membership:
         if peer is None:
             return ()
         peer.dialling = False
-        peer.dials += 1
         if peer.link is not None:
             return ()
         events: tuple[Effect, ...] = ()
@@ -296,6 +295,7 @@ class Membership:
 
     def _dial_later(self, peer: Peer, now: float) -> None:
         pause_s = min(DIAL_PAUSE_MAX_S, DIAL_PAUSE_MIN_S * 2 ** min(peer.dials, 9))
+        peer.dials += 1
         if peer.state is PeerState.SUSPECT:
             pause_s = PROBE_PAUSE_S
         peer.dial_at = now + pause_s * (0.5 + self._random() / 2)
@@ -305,9 +305,12 @@ class Membership:
     def tick(self, now: float) -> tuple[Effect, ...]:
         """Time has passed; call this a few times a second."""
         before, self._ticked_at = self._ticked_at, now
-        if before is not None and now - before > OWN_STALL_S:
-            self._forgive(now - before)
+        stall_s = 0.0 if before is None else now - before
         effects: list[Effect] = []
+        if stall_s >= self._config.dead_after_s:
+            effects += liveness.overslept(self.peers.values(), now)
+        elif stall_s > liveness.OWN_STALL_S:
+            liveness.forgive(self.peers.values(), stall_s, now)
         ping = now - self._pinged_at >= self._config.ping_interval_s
         if ping:
             self._pinged_at = now
@@ -315,46 +318,20 @@ class Membership:
             contest = peer.contest
             if contest is not None and now >= contest.until:
                 effects += self._newcomer_wins(peer, now)
-            effects += self._check_life(peer, now)
+            effects += liveness.check(peer, self._config, now)
             if peer.link is not None and peer.up:
                 if ping:
                     effects.append(SendPing(peer.link, self._token()))
-            elif now >= peer.dial_at and peer.addresses and not peer.dialling:
-                effects.append(self._dial(peer))
+            elif peer.link is None and not peer.waiting and not peer.dialling:
+                if now >= peer.dial_at and peer.addresses:
+                    effects.append(self._dial(peer))
             self._forget(peer, now)
         return tuple(effects)
 
-    def _forgive(self, stall_s: float) -> None:
-        # We did not listen for that long, so nobody can be blamed for it.
-        for peer in self.peers.values():
-            if peer.link is not None:
-                peer.link.heard_at += stall_s
-            peer.since += stall_s
-
-    def _check_life(self, peer: Peer, now: float) -> tuple[Effect, ...]:
-        if not peer.member:
-            return ()
-        link = peer.link
-        if link is None or not peer.up:
-            lost = peer.state is PeerState.SUSPECT
-            if not lost or now - peer.since < self._config.dead_after_s:
-                return ()
-            return tuple(map(Notify, peer.step(PeerInput.DIED, now)))
-        silent_s = now - link.heard_at
-        if silent_s >= self._config.dead_after_s:
-            closing = choice.drop_current(peer)
-            peer.dial_at = now
-            return (*closing, *map(Notify, peer.step(PeerInput.DIED, now)))
-        silent = silent_s >= self._config.suspect_after_s
-        peer.step(PeerInput.SILENT if silent else PeerInput.HEARD, now)
-        return ()
-
     def _forget(self, peer: Peer, now: float) -> None:
-        if peer.link is not None or peer.waiting or peer.dialling:
-            return
         left = peer.state is PeerState.LEFT
         remembered_s = LEFT_REMEMBERED_S if left else DEAD_REMEMBERED_S
-        if not peer.member and now - peer.since > remembered_s:
+        if peer.idle and now - peer.since > remembered_s:
             del self.peers[peer.node_key]
 
     def leave(self) -> tuple[Effect, ...]:
@@ -369,11 +346,15 @@ class Membership:
     # -- the table ------------------------------------------------------------
 
     def _remember(self, node_key: bytes, incarnation: int, now: float) -> Peer | None:
-        peer = self.peers.get(node_key)
-        if peer is None and len(self.peers) < PEERS_MAX:
-            peer = Peer(node_key, incarnation, now)
-            self.peers[node_key] = peer
-        return peer
+        if node_key not in self.peers:
+            if len(self.peers) >= PEERS_MAX:
+                # Who is here counts more than who may have been once.
+                idle = [peer for peer in self.peers.values() if peer.idle]
+                if not idle:
+                    return None
+                del self.peers[min(idle, key=lambda peer: peer.since).node_key]
+            self.peers[node_key] = Peer(node_key, incarnation, now)
+        return self.peers[node_key]
 
     def _dial(self, peer: Peer) -> Dial:
         peer.dialling = True

@@ -215,7 +215,7 @@ class Mesh:
             case do.Notify(event):
                 self._events.append(event)
             case do.FoundOwnAddress(address):
-                self.contacts.found_own(address)
+                self.contacts.found_own(address, self.runtime.now())
             case do.IdTaken(other):
                 self._listener.id_taken(other)
             case do.Reincarnate(incarnation):
@@ -342,14 +342,13 @@ class Mesh:
         if self._config.single:
             self._close(link, Goodbye.SINGLE, 0, "this node runs alone")
             return
-        now = self.runtime.now()
-        expected = protocol.expected_key
-        if protocol.dialled is not None and link.node_key != self._local.node_key:
-            self.contacts.found(protocol.dialled, link.node_key)
-            if expected is not None and expected != link.node_key:
-                failed = self.membership.dial_failed(expected, refused=False, now=now)
-                self.perform(failed)
-        self.perform(self.membership.authenticated(link, now))
+        dialled, expected = protocol.dialled, protocol.expected_key
+        if dialled is not None:
+            if link.node_key != expected:
+                self._dial_failed(dialled, expected)
+            if link.node_key != self._local.node_key:
+                self.contacts.found(dialled, link.node_key)
+        self.perform(self.membership.authenticated(link, self.runtime.now()))
 
     def _client_authenticated(self, protocol: LinkProtocol, link: Link) -> None:
         if len(self.clients) >= CLIENTS_MAX:

@@ -18,7 +18,15 @@ from mycorrizal.nodosum.wire.limits import (
     PEERS_PER_FRAME_MAX,
 )
 
-Name = Annotated[str, Meta(max_length=NAME_BYTES_MAX)]
+#: No control characters: names end up in logs and on terminals.
+Name = Annotated[
+    str,
+    Meta(
+        max_length=NAME_BYTES_MAX,
+        pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*\Z",
+    ),
+]
+NodeId = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9._:@-]{{1,{NAME_BYTES_MAX}}}\Z")]
 NodeKey = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Incarnation = Annotated[int, Meta(ge=0)]
 HostAndPort = tuple[Name, Annotated[int, Meta(ge=1, le=65535)]]
@@ -41,7 +49,7 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
     :ivar clock: The sender's hybrid clock.
     """
 
-    node_id: Annotated[str, Meta(min_length=1, max_length=NAME_BYTES_MAX)]
+    node_id: NodeId
     host: Name
     labels: Annotated[dict[Name, Name], Meta(max_length=LABELS_MAX)]
     version: Name
@@ -82,6 +90,6 @@ def decode(kind: type[_Message], payload: bytes) -> _Message:
     """
     try:
         message: _Message = _decoders[kind].decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"malformed {kind.__name__}: {error}") from None
     return message

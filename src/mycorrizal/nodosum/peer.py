@@ -137,6 +137,7 @@ class Peer:
     :ivar node_key: 16 bytes.
     :ivar node_id: None until it has welcomed us.
     :ivar since: When its state last changed, monotonic.
+    :ivar life: The incarnation that was last a member.
     :ivar link: The one link that carries its frames.
     :ivar up: Whether both WELCOMEs went over `link`.
     :ivar waiting: Authenticated links that the other side must choose from.
@@ -153,6 +154,7 @@ class Peer:
     labels: dict[str, str] = attrs.field(factory=dict)
     state: PeerState = PeerState.JOINING
     leaving: bool = False
+    life: int | None = None
     link: SupportsLink | None = None
     up: bool = False
     waiting: list[SupportsLink] = attrs.field(factory=list)
@@ -166,6 +168,12 @@ class Peer:
     def member(self) -> bool:
         """Whether it counts as a member: alive, or not yet given up."""
         return self.state in (PeerState.ALIVE, PeerState.SUSPECT)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is lost but a memory if it is forgotten."""
+        busy = self.link is not None or self.waiting or self.dialling
+        return not self.member and not busy
 
     @property
     def node(self) -> Node:

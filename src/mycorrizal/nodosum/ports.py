@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 
 from mycorrizal.errors import CannotListen
@@ -72,15 +72,12 @@ class Ports:
             return cls((host, port), tcp, udp)
 
     def close_tcp(self) -> Deferred[Any]:
-        """Accept no more connections."""
+        """Accept no more connections; fires when that is so."""
         return maybeDeferred(self._tcp.stopListening)
 
-    def close(self) -> Deferred[Any]:
-        """Close both; fires when they are closed."""
-        return DeferredList(
-            [self.close_tcp(), maybeDeferred(self._udp.stopListening)],
-            consumeErrors=True,
-        )
+    def close_udp(self) -> Deferred[Any]:
+        """Hear no more HELLOs; fires when that is so."""
+        return maybeDeferred(self._udp.stopListening)
 
 
 def _problem(error: CannotListenError) -> str:

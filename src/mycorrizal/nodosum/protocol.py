@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Interface
 
+from twisted.internet.error import InvalidAddressError
 from twisted.internet.interfaces import (
     IAddress,
     IPushProducer,
@@ -25,7 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.nodosum.config import Address
+from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.tls import Clear
 from mycorrizal.nodosum.wire.events import (
@@ -122,7 +123,7 @@ class LinkProtocol(Protocol):
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)
         peer = transport.getPeer()
-        self.address = (peer.host, peer.port)
+        self.address = canonical((peer.host, peer.port))
         self.clear_transport = transport
         self.handshake = handshake = self._shell.begin_handshake(self)
         if handshake.initiator:
@@ -216,10 +217,16 @@ class LinkProtocol(Protocol):
     # -- the end --------------------------------------------------------------
 
     def close(self) -> None:
-        """Close when what was written has gone out, at the latest in 5 s."""
+        """
+        Close when what was written has gone out, at the latest in 5 s; a
+        stranger's handshake gets no more time than it had.
+        """
         if self._lost:
             return
-        self.set_deadline(CLOSE_TIMEOUT_S, self.abort)
+        delay_s = CLOSE_TIMEOUT_S
+        if self.link is None and self._deadline is not None:
+            delay_s = self._deadline.due_s - self._runtime.now()
+        self.set_deadline(delay_s, self.abort)
         self.clear_transport.loseConnection()
 
     def abort(self) -> None:
@@ -274,15 +281,18 @@ class HelloProtocol(DatagramProtocol):
         self._received = received
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self._received(datagram, (addr[0], addr[1]))
+        self._received(datagram, canonical((addr[0], addr[1])))
 
     def send(self, data: bytes, address: Address) -> None:
         """Send a datagram; one that can't be sent is as good as lost."""
         transport: Any = self.transport
         if transport is None:
             return
+        host, port = address
+        if ":" in transport.getHost().host and ":" not in host:
+            host = f"::ffff:{host}"
         try:
-            transport.write(data, address)
-        except OSError:
+            transport.write(data, (host, port))
+        except (OSError, InvalidAddressError):
             # No route, a full buffer, or an address of the other family.
             pass

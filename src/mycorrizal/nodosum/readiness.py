@@ -32,10 +32,15 @@ class Readiness:
             with what made it impossible.  Cancelling it harms no one else.
         """
         if self.pending:
-            waiter: Deferred[None] = Deferred(self._waiters.remove)
+            waiter: Deferred[None] = Deferred(self._cancelled)
             self._waiters.append(waiter)
             return waiter
         return succeed(None) if self._failure is None else fail(self._failure)
+
+    def _cancelled(self, waiter: Deferred[None]) -> None:
+        # Another waiter may cancel it while they are being told.
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
 
     def succeeded(self) -> None:
         """All is ready."""
@@ -57,6 +62,8 @@ class Readiness:
         self._failure = failure
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
+            if waiter.called:
+                continue
             if failure is None:
                 waiter.callback(None)
             else:

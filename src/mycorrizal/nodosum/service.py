@@ -6,7 +6,7 @@ Nodosum as a Twisted service: ports, discovery, readiness, leaving.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 from typing import Protocol as Interface
 
 from twisted.application.service import MultiService
@@ -18,6 +18,8 @@ from twisted.python.failure import Failure
 from mycorrizal.clock import HybridClock
 from mycorrizal.errors import (
     AuthenticationError,
+    CannotListen,
+    DiscoveryError,
     DuplicateNodeId,
     NotReady,
     NotRunning,
@@ -58,6 +60,7 @@ class NodosumService(MultiService):
     :param incarnation: Higher at each start of the node.
     :param host: Names the machine.
     :param version: Of the software, shown to others.
+    :ivar listening: Whether our ports are open, and `address` is known.
     :ivar tables_held: Whether a linked member's tables are here; the layer
         above sets it.
     :ivar incarnation_changed: Called when others make us take another
@@ -88,6 +91,7 @@ class NodosumService(MultiService):
         self.membership = Membership(self.me, config, runtime.random)
         self.tables_held: Callable[[bytes], bool] = lambda node_key: True
         self.incarnation_changed: Callable[[int], None] = lambda incarnation: None
+        self.listening = Readiness()
         self.readiness = Readiness()
         self.address: Address = config.listen
         self._local = Local(
@@ -140,7 +144,11 @@ class NodosumService(MultiService):
     def node(self) -> Node:
         """This node."""
         state = PeerState.ALIVE if self.me.established else PeerState.JOINING
-        address = format_address(self._advertised())
+        host, port = self._advertised()
+        if host in ("0.0.0.0", "::", ""):
+            # Each peer reaches us at an address of its own; people know a name.
+            host = self._host or host
+        address = format_address((host, port))
         return Node(self.me.node_id, address, state.value, dict(self.config.labels))
 
     def link_to(self, node_key: bytes) -> Link | None:
@@ -186,8 +194,13 @@ class NodosumService(MultiService):
             self._open(self.config.listen)
             return
         lookup = StaticDiscovery(self.runtime, ((host, port),)).discover()
-        lookup.addCallback(lambda found: self._open(found[0]))
+        lookup.addCallbacks(lambda found: self._open(found[0]), self._no_address)
         lookup.addErrback(self.readiness.failed)
+
+    def _no_address(self, failure: Failure) -> NoReturn:
+        failure.trap(DiscoveryError)
+        address = format_address(self.config.listen)
+        raise CannotListen(address, "that name has no address") from None
 
     def _open(self, listen: Address) -> None:
         if not self.running:
@@ -196,9 +209,10 @@ class NodosumService(MultiService):
             self.runtime.reactor, listen, self.mesh.factory, self.mesh.hello
         )
         self.address = self._ports.address
-        self.me.address = format_address(self._advertised())
+        self.me.address = self.node.address
         self.applications.running = True
         self._began_at = self.runtime.now()
+        self.listening.succeeded()
         self.mesh.start(self.address)
         for discovery in self._discoveries:
             self._look(discovery, 0)
@@ -214,12 +228,15 @@ class NodosumService(MultiService):
             timer.cancel()
         for lookup in list(self._lookups):
             lookup.cancel()
-        self.readiness.ended(Failure(NotRunning()))
+        for waited_for in (self.listening, self.readiness):
+            waited_for.ended(Failure(NotRunning()))
         if self._ports is None:
             return succeed(None)
         ports, self._ports = self._ports, None
-        left = self.mesh.leave()
-        return left.addCallback(lambda _: ports.close()).addCallback(lambda _: None)
+        # Nobody may come in while the others go out.
+        closed = ports.close_tcp()
+        left = self.mesh.leave().addCallback(lambda _: closed)
+        return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
         """
@@ -260,8 +277,8 @@ class NodosumService(MultiService):
             everything = [found for some in self._found.values() for found in some]
             now = self.runtime.now()
             self.mesh.contacts.discovered(everything, now)
-            self.mesh.contacts.found_own(self.address)
-            self.mesh.contacts.found_own(self._advertised())
+            for own in (self.address, self._advertised()):
+                self.mesh.contacts.found_own(own, now)
             self.mesh.look_now()
         pause_s *= 0.5 + self.runtime.random() / 2
         self._rounds[discovery] = self.runtime.call_later(

@@ -46,8 +46,15 @@ class Strangers(Generic[_Socket]):
 
         :return: The socket to close instead, if there are too many: the
             address's oldest that has no ticket, or else the oldest of all
-            that have none, or else the newcomer.
+            that have none, or else the newcomer.  It is none of ours any
+            more, however long its closing takes.
         """
+        victim = self._arrived(socket, host)
+        if victim is not None:
+            self.departed(victim)
+        return victim
+
+    def _arrived(self, socket: _Socket, host: str) -> _Socket | None:
         self._sockets[socket] = host
         same_host = [
             other
@@ -67,6 +74,10 @@ class Strangers(Generic[_Socket]):
         """A socket has a ticket that we gave: the address's limit is not its."""
         if socket in self._sockets:
             self._trusted.add(socket)
+
+    def trusts(self, socket: _Socket) -> bool:
+        """Whether a socket has shown a ticket."""
+        return socket in self._trusted
 
     def departed(self, socket: _Socket) -> None:
         """A socket was closed, or is no stranger's any more."""

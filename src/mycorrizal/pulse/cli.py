@@ -1,2 +1,132 @@
 # -*- test-case-name: tests.pulse.test_cli -*-
-def run() -> None: ...
+"""
+The command ``pulse``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import msgspec
+
+from mycorrizal.nodosum import new_secret
+from mycorrizal.pulse import render
+from mycorrizal.pulse.cache_commands import cache
+from mycorrizal.pulse.messages import (
+    AskPing,
+    AskSend,
+    AskStatus,
+    Ok,
+    RoundTrip,
+    Status,
+)
+from mycorrizal.pulse.options import Command, Group, common_options, read_data
+from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
+from mycorrizal.runtime import Entropy
+from mycorrizal.version import __version__
+
+
+@click.group(
+    cls=Group,
+    params=common_options(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done; 1 refused, or not there; 2 wrong usage; 3 no node "
+    "to ask. Each option may also follow the command.",
+)
+@click.version_option(__version__, message="pulse %(version)s")
+@click.pass_context
+def pulse(context: click.Context) -> None:
+    """Look into a cluster of mycorrizal nodes, and operate it."""
+    context.ensure_object(Session)
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+@pulse.command()
+@click.pass_obj
+def status(session: Session) -> None:
+    """Show the node, and the members and buckets it knows."""
+    reply = session.ask(AskStatus(), Status)
+    session.say(
+        render.status(reply, render.terminal_width()), msgspec.structs.asdict(reply)
+    )
+
+
+@pulse.command()
+@click.pass_obj
+def nodes(session: Session) -> None:
+    """List the nodes of the cluster."""
+    reply = session.ask(AskStatus(), Status)
+    session.say(render.members(reply, render.terminal_width()), reply.members)
+
+
+@pulse.command()
+@click.argument("node_id", metavar="ID")
+@click.pass_obj
+def ping(session: Session, node_id: str) -> None:
+    """Measure the way from the node that is asked to another and back."""
+    reply = session.ask(AskPing(node_id), RoundTrip)
+    session.say(
+        f"{render.printable(reply.node_id)}: {reply.rtt_ms:.2f} ms",
+        {"node_id": reply.node_id, "rtt_ms": reply.rtt_ms},
+    )
+
+
+@pulse.command()
+@click.argument("application", metavar="APP")
+@click.argument("data", callback=read_data)
+@click.option("--to", "node_ids", metavar="ID", multiple=True, help="May be repeated.")
+@click.pass_obj
+def send(
+    session: Session, application: str, data: bytes, node_ids: tuple[str, ...]
+) -> None:
+    """
+    Send a message from one of the node's applications.
+
+    DATA (- is stdin) goes to the application of the same id on all other
+    nodes, or on those that --to names.
+    """
+    session.ask(AskSend(application, data, node_ids), Ok)
+    to = ", ".join(node_ids) or "all other nodes"
+    session.say(f"sent {len(data)} bytes to {to}", {"sent": len(data), "to": node_ids})
+
+
+@pulse.group(cls=Group)
+def secret() -> None:
+    """Make secrets."""
+
+
+@secret.command(cls=Command, plain=True)
+def new() -> None:
+    """
+    Print a fresh secret and nothing else.
+
+    Keep it to yourself: (umask 077; pulse secret new > FILE)
+    """
+    click.echo(new_secret(Entropy().token_bytes(32)))
+
+
+@pulse.command(plain=True)
+def demo() -> None:
+    """Start three nodes here, kill one, and see that nothing is lost."""
+    from mycorrizal.pulse.demo import run_demo
+
+    raise SystemExit(run_demo())
+
+
+pulse.add_command(cache)
+
+
+def run() -> None:
+    """Run the command, with the arguments of the process."""
+    try:
+        pulse(prog_name="pulse")
+    except SystemExit as leaving:
+        if leaving.code == EXIT_UNREACHABLE:
+            # A thread that still looks a name up would hold the process.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(EXIT_UNREACHABLE)
+        raise

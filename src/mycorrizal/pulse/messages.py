@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
 
 APPLICATION_ID: Final = "SYSTEM-PULSE"
 _TEXT_BYTES_MAX = 1024
@@ -194,13 +194,29 @@ _decode_question: Any = msgspec.msgpack.Decoder(Question).decode
 _decode_reply: Any = msgspec.msgpack.Decoder(Reply).decode
 
 
+def encode_question(question: Question) -> bytes:
+    """
+    The bytes of a question, checked as the node will check them.
+
+    :raises LocalProtocolError: A text in it is too long, or is not Unicode.
+    """
+    try:
+        payload = encode(question)
+        _decode_question(payload)
+    except UnicodeEncodeError:
+        raise LocalProtocolError("names and keys must be valid UTF-8") from None
+    except (msgspec.MsgspecError, OverflowError) as error:
+        raise LocalProtocolError(f"this cannot be asked: {error}") from None
+    return payload
+
+
 def decode_question(payload: bytes) -> Question:
     """
     :raises RemoteProtocolError: It is none.
     """
     try:
         question: Question = _decode_question(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"malformed question of Pulse: {error}") from None
     return question
 
@@ -211,6 +227,6 @@ def decode_reply(payload: bytes) -> Reply:
     """
     try:
         reply: Reply = _decode_reply(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"malformed answer to Pulse: {error}") from None
     return reply

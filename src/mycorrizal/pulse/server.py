@@ -91,7 +91,7 @@ class PulseServer:
             self._log.failure("A question of Pulse failed", failure=failure)
         return Failed(type(failure.value).__name__, failure.getErrorMessage())
 
-    def received(self, payload: bytes, link: Link) -> None:
+    def received(self, payloads: list[bytes], link: Link) -> None:
         """A message without an answer came; Pulse sends none."""
 
     def cancelled(self, call_id: int, link: Link) -> None:

@@ -20,6 +20,7 @@ What can go wrong: `World` (latency, loss, bandwidth, partitions, names) and
 
 from mycorrizal.testing.cluster import SimCluster, seeds
 from mycorrizal.testing.host import Farewell, Host, HostState
+from mycorrizal.testing.mixin import SimClusterMixin
 from mycorrizal.testing.names import Names
 from mycorrizal.testing.network import Segmentation
 from mycorrizal.testing.reactor import SimReactor
@@ -32,6 +33,8 @@ __all__ = [
     # cluster.py: complete nodes
     "SimCluster",
     "seeds",
+    # mixin.py: for trial (for pytest there is mycorrizal.testing.fixtures)
+    "SimClusterMixin",
     # world.py, network.py, names.py, timeline.py: everything, and between hosts
     "World",
     "Segmentation",

@@ -64,7 +64,8 @@ def _compare(
     held: dict[bytes, dict[bytes, tuple[int, bytes, bytes | None]]],
     by_key: dict[bytes, Mycorrizal],
 ) -> Iterator[str]:
-    node = next(iter(by_key.values()))
+    # Not all know the bucket where something is wrong.
+    node = next(it for it in by_key.values() if name in it.mycel.buckets.by_name)
     owners = set(
         node.mycel.view.placement.owners(slot, node.mycel.buckets.by_name[name].owners)
     )

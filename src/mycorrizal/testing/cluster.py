@@ -140,7 +140,12 @@ class SimCluster:
         self._running.discard(number)
 
     def restart(self, number: int) -> Mycorrizal:
-        """Start a new process, with the same id and nothing in memory."""
+        """
+        Start a new process after a crash or a stop, with the same id and
+        nothing in memory.
+        """
+        if self.hosts[number].state is HostState.UP and number not in self._running:
+            self.hosts[number].crash()
         self.hosts[number].restart()
         self.nodes[number] = self._node(self.hosts[number])
         self.start(number)
@@ -176,9 +181,7 @@ class SimCluster:
     def formed(self) -> bool:
         """Whether every running node is ready and sees every other alive."""
         everybody = {node.node_id: "alive" for node in self.running}
-        return all(
-            node.ready and _members(node) == everybody for node in self.running
-        )
+        return all(node.ready and _members(node) == everybody for node in self.running)
 
     def converged(self) -> bool:
         """Whether it is formed, and no slot or copy is on its way."""
@@ -233,6 +236,16 @@ def _members(node: Mycorrizal) -> dict[str, str]:
     }
 
 
+def _tell(error: Exception, note: str) -> None:
+    # Trial shows no notes, so it becomes part of the message where it can.
+    if not error.args:
+        error.args = (note,)
+    elif isinstance(error.args[0], str):
+        error.args = (f"{error.args[0]}\n{note}", *error.args[1:])
+    else:
+        error.add_note(note)
+
+
 def seeds(
     count: int, first: int = 0
 ) -> Callable[[Callable[..., object]], Callable[..., None]]:
@@ -247,8 +260,8 @@ def seeds(
             for seed in range(first, first + count):
                 try:
                     test(*arguments, seed=seed)
-                except BaseException as error:
-                    error.add_note(f"with seed={seed} of {test.__qualname__}")
+                except Exception as error:
+                    _tell(error, f"with seed={seed} of {test.__qualname__}")
                     raise
 
         # By hand: `functools.wraps` would show pytest the argument `seed`, and

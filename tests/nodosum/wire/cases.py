@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from mycorrizal.nodosum.acl import KeyRing, cluster_tag, derive_key
-from mycorrizal.nodosum.wire.frame import FrameDecoder, encode_frame
+from mycorrizal.nodosum.wire.frame import FrameDecoder, Run, encode_frame
 from mycorrizal.nodosum.wire.hello import Hello, HelloType
 from mycorrizal.nodosum.wire.limits import FrameType, RejectCode
 from mycorrizal.nodosum.wire.version import Reject, Role, VersionI, VersionR
@@ -81,9 +81,22 @@ class Layout:
     cases: tuple[Case, ...]
 
 
+#: Type, application id, payload.
+Frame = tuple[int, bytes, bytes]
+
+
+def single_frames(runs: list[Run]) -> list[Frame]:
+    """The frames that are in runs, one by one."""
+    return [
+        (kind, app_id, payload)
+        for kind, app_id, payloads in runs
+        for payload in payloads
+    ]
+
+
 def _decode_frame(data: bytes) -> Any:
     decoder = FrameDecoder()
-    frames = decoder.receive_data(data)
+    frames = single_frames(decoder.receive_data(data))
     if decoder.error is not None:
         raise decoder.error
     return frames[0] if len(frames) == 1 else None

@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket, settings_of
-from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, TTL_S_MAX
+from mycorrizal.mycel.config import BUCKETS_MAX, OPERATION_TIMEOUT_S, TTL_S_MAX
 from mycorrizal.mycel.messages import (
     CONFLICT,
     DEFAULT_TTL,
+    INDETERMINATE,
+    NOT_OWNER,
+    TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
     BucketEntry,
@@ -47,6 +50,8 @@ class Primary:
     The operations of the slots that this node is primary of.
 
     :param now: The monotonic clock.
+    :param meeting: Whether there are nodes that this one has heard of and not
+        met yet: they may hold what nobody else does.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Primary:
         writes: Writes,
         ask: Ask,
         now: Callable[[], float],
+        meeting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._view = view
         self._buckets = buckets
@@ -64,18 +70,23 @@ class Primary:
         self._writes = writes
         self._ask = ask
         self._now = now
+        self._meeting = meeting
         self._fetched: set[tuple[str, bytes]] = set()
 
     def members_changed(self) -> None:
         """What was fetched before may be out of date."""
         self._fetched.clear()
 
-    def perform(self, request: Routed, slot: int, done: OnDone) -> None:
+    def perform(
+        self, request: Routed, slot: int, deadline: float, done: OnDone
+    ) -> None:
         """
         Do what a request asks.
 
         :param slot: Its slot, which this node is primary of.
-        :param done: Called once, maybe at once, with the answer.
+        :param deadline: When it becomes indeterminate, monotonic.
+        :param done: Called once, maybe at once, with the answer; `NOT_OWNER`
+            if it has to be tried again.
         """
         if isinstance(request, CreateBucket):
             self._create(request, done)
@@ -84,22 +95,30 @@ class Primary:
         if bucket is None:
             done(Refused(UNKNOWN_BUCKET, request.bucket))
             return
-        if isinstance(request, Put) and request.value is not None:
-            self._put(bucket, slot, request, done)
-        elif self._view.unsettled[slot]:
-            self._fetch(bucket, slot, request, done)
+        if self._view.unsettled[slot]:
+            self._fetch(bucket, slot, request, deadline, done)
         else:
-            self._perform_settled(bucket, slot, request, done)
+            self._perform_settled(bucket, slot, request, deadline, done)
 
     def _perform_settled(
-        self, bucket: OpenBucket, slot: int, request: Routed, done: OnDone
+        self,
+        bucket: OpenBucket,
+        slot: int,
+        request: Get | Put | Touch,
+        until: float,
+        done: OnDone,
     ) -> None:
         if isinstance(request, Get):
             done(self._get(bucket, slot, request.key))
-        elif isinstance(request, Put):
-            self._delete(bucket, slot, request, done)
         elif isinstance(request, Touch):
-            self._touch(bucket, slot, request, done)
+            self._touch(bucket, slot, request, until, done)
+        elif request.value is None:
+            self._delete(bucket, slot, request, until, done)
+        else:
+            deadline = self._deadline(bucket, request.ttl_ms)
+            self._write(
+                bucket, slot, request, request.value, deadline, until, False, done
+            )
 
     # -- settled ----------------------------------------------------------------
 
@@ -111,25 +130,34 @@ class Primary:
         left_ms = remaining_ms(entry.deadline, now)
         return Found(entry.value, entry.stamp, entry.origin, left_ms)
 
-    def _put(self, bucket: OpenBucket, slot: int, put: Put, done: OnDone) -> None:
-        deadline = self._deadline(bucket, put.ttl_ms)
-        self._write(bucket, slot, put, put.value, deadline, False, done)
-
-    def _delete(self, bucket: OpenBucket, slot: int, put: Put, done: OnDone) -> None:
-        now = self._now()
-        entry = bucket.store.peek(slot, put.key, now)
-        if entry is None or entry.value is None:
+    def _delete(
+        self, bucket: OpenBucket, slot: int, put: Put, until: float, done: OnDone
+    ) -> None:
+        if self._last_value(bucket, slot, put.key) is None:
             done(Done(existed=False))
             return
-        self._write(bucket, slot, put, None, now + TOMBSTONE_TTL_S, True, done)
+        deadline = self._now() + TOMBSTONE_TTL_S
+        self._write(bucket, slot, put, None, deadline, until, True, done)
 
-    def _touch(self, bucket: OpenBucket, slot: int, touch: Touch, done: OnDone) -> None:
-        entry = bucket.store.peek(slot, touch.key, self._now())
-        if entry is None or entry.value is None:
+    def _touch(
+        self, bucket: OpenBucket, slot: int, touch: Touch, until: float, done: OnDone
+    ) -> None:
+        value = self._last_value(bucket, slot, touch.key)
+        if value is None:
             done(Done(existed=False))
             return
         deadline = self._deadline(bucket, touch.ttl_ms)
-        self._write(bucket, slot, touch, entry.value, deadline, True, done)
+        self._write(bucket, slot, touch, value, deadline, until, True, done)
+
+    def _last_value(self, bucket: OpenBucket, slot: int, key: bytes) -> bytes | None:
+        # A write builds on the last one, also if that can't be read yet: else
+        # an older value would come back with a higher version.
+        now = self._now()
+        entry = bucket.store.peek(slot, key, now)
+        write = self._writes.latest(bucket.settings.name, key)
+        if write is not None and (entry is None or write.stamp > entry.stamp):
+            return write.value if write.deadline > now else None
+        return None if entry is None else entry.value
 
     def _write(
         self,
@@ -138,14 +166,12 @@ class Primary:
         request: Put | Touch,
         value: bytes | None,
         deadline: float,
+        until: float,
         existed: bool,
         done: OnDone,
     ) -> None:
         self._clock.observe(request.clock)
         stamp = self._clock.tick()
-        until = self._now() + OPERATION_TIMEOUT_S
-        if self._view.unsettled[slot]:
-            self._know(bucket, request.key)
         self._writes.begin(
             Write(
                 bucket, slot, request.key, value, stamp, deadline, until, existed, done
@@ -171,40 +197,58 @@ class Primary:
         bucket: OpenBucket,
         slot: int,
         request: Get | Put | Touch,
+        deadline: float,
         done: OnDone,
     ) -> None:
-        # Others may hold a newer version, and have not pushed it yet.
-        name, key = bucket.settings.name, request.key
-        holders = set(self._view.waiting_for)
+        # Others may hold a newer version, and have not pushed it yet; also a
+        # put must be newer than that.
+        view, name, key = self._view, bucket.settings.name, request.key
+        holders = set(view.waiting_for)
         if (name, key) in self._fetched or not holders:
-            self._perform_settled(bucket, slot, request, done)
+            self._perform_settled(bucket, slot, request, deadline, done)
             return
+        if self._meeting():
+            done(Refused(NOT_OWNER))
+            return
+        epoch = view.epoch
 
-        def answered(holder: bytes, answer: Answer | None) -> None:
-            holders.discard(holder)
-            if isinstance(answer, Found) and answer.stamp:
-                now = self._now()
-                self._clock.observe(answer.stamp)
-                bucket.store.merge(
-                    slot,
-                    key,
-                    answer.value,
-                    answer.stamp,
-                    answer.origin,
-                    deadline_of(answer.remaining_ms, now),
-                    now,
-                )
-            if not holders:
-                self._know(bucket, key)
-                self._perform_settled(bucket, slot, request, done)
-
-        for holder in sorted(holders):
+        def ask(holder: bytes) -> None:
             self._ask(
                 holder,
                 Fetch(name, key),
                 FETCH_TIMEOUT_S,
-                lambda answer, holder=holder: answered(holder, answer),  # type: ignore[misc]
+                lambda answer: answered(holder, answer),
             )
+
+        def answered(holder: bytes, answer: Answer | None) -> None:
+            if holder not in holders:
+                return  # It is too late.
+            if isinstance(answer, Found) and answer.stamp:
+                self._take(bucket, slot, key, answer)
+            elif answer is None and epoch == view.epoch:
+                if self._now() < deadline:
+                    ask(holder)
+                else:
+                    holders.clear()
+                    done(Refused(INDETERMINATE, "not all who may have it answered"))
+                return
+            holders.discard(holder)
+            if not holders and epoch != view.epoch:
+                done(Refused(NOT_OWNER))
+            elif not holders:
+                self._know(bucket, key)
+                self._perform_settled(bucket, slot, request, deadline, done)
+
+        for holder in sorted(holders):
+            ask(holder)
+
+    def _take(self, bucket: OpenBucket, slot: int, key: bytes, found: Found) -> None:
+        now = self._now()
+        self._clock.observe(found.stamp)
+        deadline = deadline_of(found.remaining_ms, now)
+        bucket.store.merge(
+            slot, key, found.value, found.stamp, found.origin, deadline, now
+        )
 
     # -- buckets ------------------------------------------------------------------
 
@@ -223,6 +267,9 @@ class Primary:
         settings = settings_of(entry)
         bucket = self._buckets.by_name.get(request.name)
         if bucket is None:
+            if len(self._buckets.by_name) >= BUCKETS_MAX:
+                done(Refused(TOO_MANY, f"there are {BUCKETS_MAX} buckets already"))
+                return
             self._buckets.merge([entry])
         else:
             difference = settings.difference(bucket.settings)

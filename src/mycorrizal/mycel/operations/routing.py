@@ -22,7 +22,7 @@ from mycorrizal.mycel.messages import decode_answer as decode
 from mycorrizal.mycel.operations.primary import OnDone, Primary
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.nodosum import ANSWERED, TIMED_OUT, Link
-from mycorrizal.runtime import Runtime
+from mycorrizal.runtime import Runtime, Timer
 
 #: How often an operation may be passed on before it is sent back.
 HOPS_MAX = 2
@@ -72,10 +72,12 @@ class Router:
 
         :param deadline: When it becomes indeterminate, monotonic.
         :param done: Called once, maybe at once, with the answer.
-        :return: What can be cancelled; None if this node is the primary.
+        :return: What can be cancelled; None if this node is the primary and
+            need not ask others first.
         """
-        if self.view.placement.primaries[slot] == self.view.me:
-            self.primary.perform(request, slot, done)
+        view = self.view
+        if view.placement.primaries[slot] == view.me and not view.unsettled[slot]:
+            self.primary.perform(request, slot, deadline, done)
             return None
         operation = Operation(self, request, slot, deadline, done)
         operation.attempt()
@@ -86,7 +88,7 @@ class Router:
     ) -> None:
         """Route an operation that another node sent to us."""
         if self.view.placement.primaries[slot] == self.view.me:
-            self.primary.perform(request, slot, done)
+            self.primary.perform(request, slot, deadline, done)
         elif request.hops >= HOPS_MAX:
             done(Refused(NOT_OWNER))
         else:
@@ -96,16 +98,17 @@ class Router:
     def stop(self) -> None:
         """Nothing can be reached any more: end all that waits."""
         for operation in list(self.under_way):
-            operation.end(Refused(INDETERMINATE, "the node was stopped"))
+            operation.end(Refused(NOT_OWNER, "the node was stopped"))
 
 
 class Operation:
     """
-    One operation on its way to a primary that is another node.
+    One operation on its way to its primary, tried until it gets there.
     """
 
     __slots__ = (
         "_router", "_request", "_payload", "_slot", "_deadline", "_done", "_call",
+        "_timer",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +121,7 @@ class Operation:
         self._deadline = deadline
         self._done: OnDone | None = done
         self._call: tuple[Link, int] | None = None
+        self._timer: Timer | None = None
         router.under_way.add(self)
 
     def attempt(self) -> None:
@@ -127,7 +131,9 @@ class Operation:
         router = self._router
         primary = router.view.placement.primaries[self._slot]
         if primary == router.view.me:
-            router.primary.perform(self._request, self._slot, self.end)
+            router.primary.perform(
+                self._request, self._slot, self._deadline, self._told
+            )
             return
         link = None if primary is None else router.link_to(primary)
         if link is not None:
@@ -144,10 +150,12 @@ class Operation:
         if runtime.now() + RETRY_S >= self._deadline:
             self.end(Refused(INDETERMINATE, "no answer in time"))
         else:
-            runtime.call_later(RETRY_S, self.attempt)
+            self._timer = runtime.call_later(RETRY_S, self.attempt)
 
     def _answered(self, how: int, payload: bytes) -> None:
         self._call = None
+        if self._done is None:
+            return
         if how == TIMED_OUT:
             self.end(Refused(INDETERMINATE, "no answer in time"))
         elif how != ANSWERED:
@@ -155,23 +163,36 @@ class Operation:
             # primary then gets it again.
             self._retry()
         else:
-            answer = decode(payload)
-            if isinstance(answer, Refused) and answer.reason == NOT_OWNER:
-                self._retry()
-            else:
-                self.end(answer)
+            answer: Answer = Refused(NOT_OWNER)
+            try:
+                answer = decode(payload, self._request)
+            finally:
+                self._told(answer)
+
+    def _told(self, answer: Answer) -> None:
+        if self._done is None:
+            return
+        if isinstance(answer, Refused) and answer.reason == NOT_OWNER:
+            self._retry()
+        else:
+            self.end(answer)
 
     def end(self, answer: Answer) -> None:
         """Give the answer, unless it was given or nobody waits."""
         done, self._done = self._done, None
-        self._router.under_way.discard(self)
+        self._forget()
         if done is not None:
             done(answer)
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
         self._done = None
-        self._router.under_way.discard(self)
+        self._forget()
         if self._call is not None:
             link, call_id = self._call
             link.cancel(call_id)
+
+    def _forget(self) -> None:
+        self._router.under_way.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.messages import (
+    INDETERMINATE,
     UNKNOWN_BUCKET,
     Answer,
     Buckets,
@@ -18,7 +19,7 @@ from mycorrizal.mycel.messages import (
     remaining_ms,
 )
 from mycorrizal.mycel.operations.asking import Ask
-from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.slots.view import SlotMember, View
 
 #: How long a replica may take before it is sent the copy again.
 COPY_TIMEOUT_S = 0.5
@@ -31,8 +32,9 @@ class Write:
     It is readable when its copies stand: nobody reads a value that the death
     of one node could take back.
 
+    :ivar until: When it is given up, monotonic.
     :ivar waiting: Owners that were sent a copy and have not answered.
-    :ivar held: Owners that hold it.
+    :ivar held: Members that hold it; one that has restarted is another.
     """
 
     __slots__ = (
@@ -62,7 +64,7 @@ class Write:
         self.existed = existed
         self.done = done
         self.waiting: set[bytes] = set()
-        self.held: set[bytes] = set()
+        self.held: set[SlotMember] = set()
 
 
 class Writes:
@@ -87,13 +89,19 @@ class Writes:
         self._linked = linked
         self._buckets = buckets
         self._under_way: dict[Write, None] = {}
+        self._latest: dict[tuple[str, bytes], Write] = {}
 
     def __len__(self) -> int:
         return len(self._under_way)
 
+    def latest(self, name: str, key: bytes) -> Write | None:
+        """The last write of a key, if it is still under way."""
+        return self._latest.get((name, key))
+
     def begin(self, write: Write) -> None:
         """Send a version to its owners, and answer when all have it."""
         self._under_way[write] = None
+        self._latest[write.bucket.settings.name, write.key] = write
         self._advance(write)
 
     def members_changed(self) -> None:
@@ -105,17 +113,18 @@ class Writes:
         """Give up the writes whose time is over."""
         now = self._now()
         for write in [w for w in self._under_way if w.until <= now]:
-            self._end(write, complete=False)
+            self._end(write, ())
 
     def _advance(self, write: Write) -> None:
-        owners = self._view.placement.owners(write.slot, write.bucket.owners)
+        view = self._view
+        owners = view.placement.owners(write.slot, write.bucket.owners)
         missing = [
             owner
             for owner in owners
-            if owner != self._view.me and owner not in write.held
+            if owner != view.me and view.members[owner] not in write.held
         ]
         if not missing:
-            self._end(write, complete=True)
+            self._end(write, owners)
             return
         for owner in missing:
             if owner not in write.waiting and self._linked(owner):
@@ -123,6 +132,7 @@ class Writes:
 
     def _send(self, write: Write, owner: bytes) -> None:
         write.waiting.add(owner)
+        member = self._view.members[owner]
         copy = Copy(
             write.bucket.settings.name,
             write.key,
@@ -137,7 +147,7 @@ class Writes:
                 return
             write.waiting.discard(owner)
             if isinstance(answer, Done):
-                write.held.add(owner)
+                write.held.add(member)
             elif isinstance(answer, Refused) and answer.reason == UNKNOWN_BUCKET:
                 # It has not heard of the bucket yet; links keep the order.
                 self._ask(owner, self._buckets(), COPY_TIMEOUT_S, lambda _: None)
@@ -145,16 +155,19 @@ class Writes:
 
         self._ask(owner, copy, COPY_TIMEOUT_S, answered)
 
-    def _end(self, write: Write, *, complete: bool) -> None:
+    def _end(self, write: Write, held: tuple[bytes, ...]) -> None:
         if self._under_way.pop(write, write) is write:
             return
+        key = write.bucket.settings.name, write.key
+        if self._latest.get(key) is write:
+            del self._latest[key]
         me, now = self._view.me, self._now()
-        write.bucket.store.merge(
-            write.slot, write.key, write.value, write.stamp, me, write.deadline, now
-        )
-        if complete:
-            copies = len(write.held) + 1
-            write.done(Done(write.existed, copies, write.stamp, me))
+        if not held or me in held:
+            write.bucket.store.merge(
+                write.slot, write.key, write.value, write.stamp, me, write.deadline, now
+            )
+        if held:
+            write.done(Done(write.existed, len(held), write.stamp, me))
         else:
             text = "not all owners answered in time"
-            write.done(Refused("indeterminate", text))
+            write.done(Refused(INDETERMINATE, text))

@@ -6,11 +6,14 @@ Slots on the move: a holder pushes what the new owners lack.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil
 
 import attrs
+from msgspec.structs import replace
 
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.messages import (
+    NEVER,
     UNKNOWN_BUCKET,
     Answer,
     Buckets,
@@ -40,10 +43,27 @@ PUSH_PAUSE_S = 0.1
 
 @attrs.frozen(eq=False)
 class Batch:
-    """Some entries of one slot, on their way to one owner."""
+    """
+    Some entries of one slot, on their way to one owner.
+
+    :ivar made_at: When the times that remain were right, monotonic.
+    """
 
     owner: bytes
     push: Push
+    made_at: float
+
+    def aged(self, now: float) -> Push:
+        """The entries as they are now; those that have expired are left out."""
+        age_ms = ceil((now - self.made_at) * 1000)
+        if not age_ms:
+            return self.push
+        entries = tuple(
+            replace(entry, remaining_ms=max(NEVER, entry.remaining_ms - age_ms))
+            for entry in self.push.entries
+            if entry.remaining_ms == NEVER or entry.remaining_ms > age_ms
+        )
+        return Push(self.push.bucket, entries)
 
 
 class Handoff:
@@ -77,14 +97,19 @@ class Handoff:
         self._digests: dict[tuple[str, int], int] = {}
         self._timer: Timer | None = None
 
-    def begin(self) -> None:
-        """Members have changed: push what has moved."""
+    def begin(self, *, changed: bool = False) -> None:
+        """
+        Members have changed: push what has moved.
+
+        :param changed: They have not: push the slots that have changed since
+            they were pushed.
+        """
         self._round += 1
         self.epoch = None
-        self._batches = self._pending()
         self._again.clear()
         self._unanswered = 0
-        self._digests.clear()
+        pushed, self._digests = self._digests, {}
+        self._batches = self._pending(pushed if changed else {})
         # In a turn of its own: a handoff must not hold up what began it.
         self._pump_later(0)
 
@@ -126,7 +151,8 @@ class Handoff:
             self._again.append(batch)
             self._pump_later(PUSH_PAUSE_S)
 
-        self._ask(batch.owner, batch.push, PUSH_TIMEOUT_S, answered)
+        push = batch.aged(self._runtime.now())
+        self._ask(batch.owner, push, PUSH_TIMEOUT_S, answered)
 
     def _complete(self) -> None:
         self.epoch = self._view.epoch
@@ -135,20 +161,22 @@ class Handoff:
 
     # -- what there is to push --------------------------------------------------
 
-    def _pending(self) -> Iterator[Batch]:
+    def _pending(self, pushed: dict[tuple[str, int], int]) -> Iterator[Batch]:
         for bucket in list(self._buckets.by_name.values()):
             for slot in range(SLOTS):
                 if not bucket.store.count(slot):
                     continue
                 owners = self._view.lacking(slot, bucket.owners)
-                if owners:
+                name = bucket.settings.name
+                digest = bucket.store.digest(slot, self._runtime.now())
+                self._digests[name, slot] = digest
+                if owners and pushed.get((name, slot)) != digest:
                     yield from self._slot_batches(bucket, slot, owners)
 
     def _slot_batches(
         self, bucket: OpenBucket, slot: int, owners: tuple[bytes, ...]
     ) -> Iterator[Batch]:
         store, name = bucket.store, bucket.settings.name
-        self._digests[name, slot] = store.digest(slot, self._runtime.now())
         after = b""
         while True:
             found = store.scan(slot, after, PUSH_ENTRIES)
@@ -170,7 +198,7 @@ class Handoff:
             ]
             for part in _parts(entries):
                 for owner in owners:
-                    yield Batch(owner, Push(name, part))
+                    yield Batch(owner, Push(name, part), now)
 
     def drop(self) -> bool:
         """

@@ -39,7 +39,7 @@ class View:
         same.
     :ivar unsettled: For each slot, whether it is so.
     :ivar waiting_for: The members that have not said that they are through.
-    :ivar newcomers: Members that have joined since all was settled.
+    :ivar newcomers: Members that have joined since all was pushed.
     """
 
     def __init__(self, me: SlotMember) -> None:
@@ -52,6 +52,9 @@ class View:
         self.unsettled = bytearray(SLOTS)
         self.waiting_for: set[bytes] = set()
         self.newcomers: set[bytes] = set()
+        self._changes = 0
+        #: Without this node, when it leaves.
+        self._after: Placement | None = None
         self.epoch = self._epoch()
 
     def change(self, members: Iterable[SlotMember]) -> bool:
@@ -63,7 +66,10 @@ class View:
         now = {member.node_key: member for member in members}
         if now == self.members:
             return False
-        primaries = list(self.placement.primaries)
+        self._changes += 1
+        # Alone, this node was primary of what others may have written.
+        alone = self.members.keys() == {self.me}
+        primaries = [None] * SLOTS if alone else list(self.placement.primaries)
         was, self.members = self.members, now
         for node_key, member in was.items():
             if now.get(node_key) != member:
@@ -73,12 +79,14 @@ class View:
                 self.placement.add(node_key, member.host)
                 self.newcomers.add(node_key)
         self.newcomers &= now.keys()
+        if self._after is not None:
+            self.leave()
         self.epoch = self._epoch()
         self.waiting_for = now.keys() - {self.me}
         for slot, primary in enumerate(self.placement.primaries):
-            if primary != self.me:
+            if primary != self.me or not self.waiting_for:
                 self.unsettled[slot] = False
-            elif primaries[slot] != self.me and self.waiting_for:
+            elif primaries[slot] != self.me:
                 self.unsettled[slot] = True
         return True
 
@@ -98,6 +106,7 @@ class View:
 
     def pushed(self) -> None:
         """This node has pushed all that has moved: later changes are new."""
+        self._changes = 0
         self.newcomers.clear()
         for node_key in self.before.members:
             if node_key not in self.members:
@@ -105,19 +114,50 @@ class View:
         for node_key, member in self.members.items():
             self.before.add(node_key, member.host)
 
+    def leave(self) -> None:
+        """
+        This node is about to leave: the owners without it need what it holds.
+        Until it has gone it stays a member, and primary of its slots.
+        """
+        self._after = Placement()
+        for node_key, member in self.members.items():
+            if node_key != self.me:
+                self._after.add(node_key, member.host)
+
+    def trust_nobody(self) -> None:
+        """Owners may lack anything, until all has been pushed once more."""
+        self._changes = 2
+        self.waiting_for = self.members.keys() - {self.me}
+
     def lacking(self, slot: int, count: int) -> tuple[bytes, ...]:
         """
         The owners of a slot that may lack what this node holds of it.
 
         An owner that was one before, and has not restarted, has had every
-        write; but if this node is not to keep the slot, nobody is taken on
-        trust.
+        write.  Nobody is taken on trust if this node is not to keep the slot,
+        if the primary died and may have sent a write to some owners only, or
+        if members changed twice, since an owner before and after may have been
+        none in between.
 
         :param count: How many owners the bucket has.
         """
+        lacking = self._lacking_now(slot, count)
+        if self._after is None:
+            return lacking
+        owners = self.placement.owners(slot, count)
+        heirs = self._after.owners(slot, count)
+        return tuple(heir for heir in heirs if heir in lacking or heir not in owners)
+
+    def _lacking_now(self, slot: int, count: int) -> tuple[bytes, ...]:
         owners = self.placement.owners(slot, count)
         others = tuple(owner for owner in owners if owner != self.me)
-        if self.me not in owners:
+        primary = self.before.primaries[slot]
+        if (
+            self.me not in owners
+            or self._changes > 1
+            or primary not in self.members
+            or primary in self.newcomers
+        ):
             return others
         before = self.before.owners(slot, count)
         return tuple(

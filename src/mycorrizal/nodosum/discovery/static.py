@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mycorrizal.errors import DiscoveryError
-from mycorrizal.nodosum.config import Address
+from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.discovery.interfaces import IDiscovery
 from mycorrizal.runtime import Runtime
 
@@ -73,7 +73,8 @@ class StaticDiscovery:
         return gatherResults(lookups).addCallback(self._found)
 
     def _found(self, answers: list[list[Address]]) -> list[Address]:
-        addresses = [address for answer in answers for address in answer]
+        named = (canonical(address) for answer in answers for address in answer)
+        addresses = list(dict.fromkeys(named))
         if self._addresses and not addresses:
             names = ", ".join(sorted({host for host, _ in self._addresses}))
             raise DiscoveryError(

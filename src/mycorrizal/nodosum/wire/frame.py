@@ -14,8 +14,9 @@ from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX, FRAME_VERSION
 HEADER = struct.Struct("<BBIH")
 HEADER_BYTES = HEADER.size
 
-#: What `FrameDecoder.receive_data` gives: type, application id, payload.
-Frame = tuple[int, bytes, bytes]
+#: What `FrameDecoder.receive_data` gives: type, application id, and the
+#: payloads of one or more frames in a row that have these.
+Run = tuple[int, bytes, list[bytes]]
 
 
 def encode_frame(
@@ -62,7 +63,7 @@ class FrameDecoder:
         """How many bytes of an unfinished frame are kept."""
         return self._have
 
-    def receive_data(self, data: bytes) -> list[Frame]:
+    def receive_data(self, data: bytes) -> list[Run]:
         """
         Take the next bytes, in any portions.
 
@@ -77,29 +78,44 @@ class FrameDecoder:
                 return []
             data = b"".join(self._parts)
             self._parts.clear()
-        frames: list[Frame] = []
-        add, unpack = frames.append, HEADER.unpack_from
-        frame_bytes_max = self._frame_bytes_max
+        runs: list[Run] = []
+        payloads: list[bytes] = []
+        run_kind, run_app_id = -1, b""
+        unpack, frame_bytes_max = HEADER.unpack_from, self._frame_bytes_max
         start, end = 0, len(data)
         need = HEADER_BYTES
         while end - start >= HEADER_BYTES:
             version, kind, length, app_length = unpack(data, start)
             if version != 1 or length > frame_bytes_max or app_length > length:
                 self._fail(version, length, app_length)
-                return frames
+                return runs
             body = start + HEADER_BYTES
             stop = body + length
             if stop > end:
                 need = HEADER_BYTES + length
                 break
             split = body + app_length
-            add((kind, data[body:split], data[split:stop]))
-            start = stop
+            app_id = data[body:split]
+            if kind != run_kind or app_id != run_app_id:
+                run_kind, run_app_id, payloads = kind, app_id, []
+                runs.append((kind, app_id, payloads))
+            payloads.append(data[split:stop])
+            # Most often the next ones are of the same kind and length, and to
+            # compare their heads is quicker than to take them apart.
+            head, head_bytes, frame_bytes = (
+                data[start:split],
+                split - start,
+                stop - start,
+            )
+            start, stop = stop, stop + frame_bytes
+            while stop <= end and data.startswith(head, start):
+                payloads.append(data[start + head_bytes : stop])
+                start, stop = stop, stop + frame_bytes
         self._have = end - start
         self._need = need
         if start < end:
             self._parts.append(data[start:] if start else data)
-        return frames
+        return runs
 
     def _fail(self, version: int, length: int, app_length: int) -> None:
         if version != FRAME_VERSION:

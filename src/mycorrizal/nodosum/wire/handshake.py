@@ -31,7 +31,6 @@ from mycorrizal.nodosum.wire.events import (
 from mycorrizal.nodosum.wire.frame import HEADER, HEADER_BYTES, encode_frame
 from mycorrizal.nodosum.wire.limits import (
     FRAME_VERSION,
-    UNAUTHENTICATED_BYTES_MAX,
     UNAUTHENTICATED_FRAME_BYTES_MAX,
     VERSION_MAX,
     VERSION_MIN,
@@ -52,6 +51,12 @@ NONCE_BYTES = 32
 
 _INITIATOR = b"MYCO1 initiator\0"
 _RESPONDER = b"MYCO1 responder\0"
+#: What comes to an open port by mistake, for the log's reader.
+_SPEECHES: dict[str, tuple[bytes, ...]] = {
+    "HTTP": (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"PRI * HTTP"),
+    "TLS": (b"\x16\x03",),
+    "SSH": (b"SSH-",),
+}
 
 _NO_PROOF = "it could not prove that it knows the secret"
 
@@ -95,7 +100,6 @@ class Handshake:
         self._nonce = nonce
         self._state = _State.IDLE if initiator else _State.WAIT_VERSION_I
         self._buffer = b""
-        self._consumed_bytes = 0
         self._transcript = b""
         self._proof_i = b""
         self._binding = bytes([0]) + bytes(BINDING_BYTES)
@@ -182,12 +186,9 @@ class Handshake:
             or app_length
             or end > UNAUTHENTICATED_FRAME_BYTES_MAX
         ):
-            raise RemoteProtocolError(f"not a handshake: {buffer[:HEADER_BYTES]!r}")
-        if self._consumed_bytes + end > UNAUTHENTICATED_BYTES_MAX:
-            raise RemoteProtocolError("too many bytes before authentication")
+            raise RemoteProtocolError(_guess(buffer))
         if len(buffer) < end:
             return None
-        self._consumed_bytes += end
         self._buffer = buffer[end:]
         return kind, buffer[HEADER_BYTES:end], buffer[:end]
 
@@ -336,3 +337,11 @@ class Handshake:
 def _tls_difference(ours: bool) -> str:
     theirs, mine = ("off", "on") if ours else ("on", "off")
     return f"its TLS is {theirs}, ours is {mine}"
+
+
+def _guess(data: bytes) -> str:
+    """What a stranger seems to speak."""
+    for speech, beginnings in _SPEECHES.items():
+        if data.startswith(beginnings):
+            return f"not a handshake of ours; it looks like {speech}"
+    return f"not a handshake of ours: it begins with {data[:HEADER_BYTES].hex(' ')}"

@@ -23,9 +23,9 @@ FRAME_BYTES_MAX = 1024 * 1024
 #: No peer may ask for smaller frames than this: WELCOME must fit.
 FRAME_BYTES_MIN = 64 * 1024
 #: Largest frame before AUTH: VERSION_I, the longest, has 128 bytes in all.
+#: The second frame of a side, good or bad, ends its handshake, so that twice
+#: this is also all that a stranger is listened to, outside TLS's own bytes.
 UNAUTHENTICATED_FRAME_BYTES_MAX = 256
-#: Bytes a stranger may send in all before AUTH, outside TLS's own.
-UNAUTHENTICATED_BYTES_MAX = 1024
 #: Bytes a stranger may send in all before AUTH when TLS is on: a handshake
 #: takes about 2 KiB, with a chain of certificates perhaps 20.
 UNAUTHENTICATED_TLS_BYTES_MAX = 64 * 1024
@@ -41,6 +41,8 @@ STRANGER_TABLE_MAX = 4096
 #: Answers to HELLOs per second and address.
 HELLO_ANSWERS_PER_SECOND = 500
 
+#: No incarnation follows this one: it travels in 64 bits.
+INCARNATION_MAX = 2**64 - 1
 #: An application's id: what fits in a log line and a metric label.
 APPLICATION_ID_BYTES_MAX = 64
 #: Node ids, host names, labels' keys and values.

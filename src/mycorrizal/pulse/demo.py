@@ -1,0 +1,88 @@
+# -*- test-case-name: tests.pulse.test_demo_story,tests.integration.test_pulse_cli -*-
+"""
+``pulse demo``: runs three real nodes on this machine, and cleans up.
+"""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mycorrizal.errors import MycorrizalError
+from mycorrizal.pulse import render
+from mycorrizal.pulse.demo_node import TWIST
+from mycorrizal.pulse.demo_story import VALUES, DemoFailed, DemoStory
+from mycorrizal.pulse.session import EXIT_INTERRUPTED, EXIT_REFUSED
+from mycorrizal.runtime import Runtime
+
+
+def _told(result: Failure | None) -> int:
+    """How the story ended: says what went wrong, gives the exit code."""
+    if result is None:
+        click.echo(
+            f"All {VALUES} values outlived the process. Now with nodes of yours:"
+        )
+        click.echo(click.style("  twist mycorrizal --help", bold=True))
+        return 0
+    error = result.value
+    if isinstance(error, CancelledError):
+        click.echo("pulse: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    if not isinstance(error, MycorrizalError):
+        Logger().failure("The demonstration failed", failure=result)
+    click.echo(f"pulse: {render.printable(str(error))}", err=True)
+    node = error.node if isinstance(error, DemoFailed) else None
+    if node is not None and node.log:
+        click.echo(f"The log of {node.name} ends with:", err=True)
+        for line in node.log:
+            click.echo(f"  {render.printable(line)}", err=True)
+    return EXIT_REFUSED
+
+
+def run_demo(command: Sequence[str] = TWIST) -> int:
+    """
+    Run the demonstration with the process's reactor, and clean up after it.
+
+    :param command: What begins the command line of a node.
+    :return: The exit code: 0 if all of it was seen to happen.
+    """
+    from twisted.internet import reactor
+
+    turning: Any = reactor
+    codes: list[int] = []
+    stories: list[Deferred[None]] = []
+
+    def ended(code: int) -> None:
+        codes.append(code)
+        if stories:
+            stories.clear()
+            turning.stop()
+
+    with tempfile.TemporaryDirectory(prefix="mycorrizal-demo-") as directory:
+        demo = DemoStory(Runtime(turning), Path(directory), command)
+
+        def begin() -> None:
+            story = Deferred.fromCoroutine(demo.run())
+            stories.append(story)
+            story.addBoth(_told).addCallback(ended)
+
+        def end() -> Deferred[Any]:
+            # Also after Ctrl-C, in the midst of the story.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: demo.kill())
+            while stories:
+                stories.pop().cancel()
+            return demo.clean_up()
+
+        turning.callWhenRunning(begin)
+        turning.addSystemEventTrigger("before", "shutdown", end)
+        turning.run()
+    return codes[0] if codes else EXIT_INTERRUPTED

@@ -1,0 +1,205 @@
+# -*- test-case-name: tests.pulse.test_render -*-
+"""
+What Pulse shows: aligned tables, units, and words for people.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+
+import attrs
+import click
+
+from mycorrizal.pulse.messages import BucketStatus, MemberStatus, Status
+
+#: Columns of a table where nobody says how wide the terminal is.
+WIDTH = 80
+
+_GAP = "  "
+_COLOURS = {
+    "alive": "green",
+    "joining": "cyan",
+    "suspect": "yellow",
+    "left": "bright_black",
+    "dead": "red",
+}
+_UNITS_S = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
+
+
+def terminal_width() -> int:
+    """How wide a table may be."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return shutil.get_terminal_size().columns
+
+
+def printable(text: str) -> str:
+    """A text of somebody else's, without what would steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def duration(seconds: float | None) -> str:
+    """A time in its two largest units; None is for ever."""
+    if seconds is None:
+        return "never"
+    if seconds < 10:
+        return f"{seconds:.3g} s"
+    rest = round(seconds)
+    words: list[str] = []
+    for unit, unit_s in _UNITS_S:
+        count, rest = divmod(rest, int(unit_s))
+        if count or words:
+            words.append(f"{count} {unit}")
+    return " ".join(word for word in words[:2] if not word.startswith("0 "))
+
+
+def size(count: int) -> str:
+    """A number of bytes, with three digits."""
+    if count < 1024:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= 1024
+        if amount < 1000 or unit == "GiB":
+            break
+    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
+
+
+@attrs.frozen
+class Column:
+    """
+    One column of a table.
+
+    :ivar optional: Whether it gives way where there is no room for it.
+    """
+
+    title: str
+    right: bool = False
+    optional: bool = False
+
+
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int = WIDTH
+) -> str:
+    """
+    Rows under titles, aligned; states of members are coloured.
+
+    :param width: Beyond it, optional columns are left out, the last first.
+    """
+    lines = [[column.title for column in columns]]
+    lines += [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    shown = list(range(len(columns)))
+    for index in reversed(range(len(columns))):
+        total = sum(widths[i] for i in shown) + len(_GAP) * (len(shown) - 1)
+        if total > width and columns[index].optional:
+            shown.remove(index)
+
+    def line(number: int, cells: Sequence[str]) -> str:
+        text: list[str] = []
+        for index in shown:
+            right, last = columns[index].right, index == shown[-1]
+            cell, room = cells[index], widths[index]
+            padded = cell.rjust(room) if right else cell if last else cell.ljust(room)
+            text.append(_coloured(padded, number, cell))
+        return _GAP.join(text)
+
+    return "\n".join(line(number, cells) for number, cells in enumerate(lines))
+
+
+def _coloured(padded: str, number: int, cell: str) -> str:
+    if not number:
+        return click.style(padded, bold=True)
+    colour = _COLOURS.get(cell)
+    return click.style(padded, fg=colour) if colour else padded
+
+
+def members(status: Status, width: int = WIDTH) -> str:
+    """The table of the nodes that a node knows."""
+    columns = [
+        Column("NODE"),
+        Column("ADDRESS"),
+        Column("STATE"),
+        Column("RTT", right=True),
+        Column("VERSION", optional=True),
+        Column("HOST", optional=True),
+        Column("LABELS", optional=True),
+    ]
+    # A column that says nothing takes no room.
+    labelled = any(member.labels for member in status.members)
+    rows = [_member(member, status.node.id) for member in status.members]
+    if not labelled:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return table(columns, rows, width)
+
+
+def _member(member: MemberStatus, this: str) -> list[str]:
+    rtt = "-" if member.rtt_ms is None else f"{member.rtt_ms:.2f} ms"
+    labels = ",".join(f"{name}={text}" for name, text in member.labels.items())
+    return [
+        member.id,
+        member.address,
+        member.state,
+        "this" if member.id == this else rtt,
+        member.version,
+        member.host,
+        labels,
+    ]
+
+
+def buckets(found: Sequence[BucketStatus], width: int = WIDTH) -> str:
+    """The table of the cluster's buckets, with one node's share of each."""
+    if not found:
+        return "no buckets; `pulse cache create NAME --ttl 15m` makes one"
+    columns = [
+        Column("BUCKET"),
+        Column("ENTRIES", right=True),
+        Column("SIZE", right=True),
+        Column("HITS", right=True),
+        Column("MISSES", right=True),
+        Column("TTL", right=True),
+        Column("REPLICAS", right=True),
+        Column("EVICTED", right=True, optional=True),
+        Column("LIMIT", right=True, optional=True),
+    ]
+    return table(columns, [_bucket(bucket) for bucket in found], width)
+
+
+def _bucket(bucket: BucketStatus) -> list[str]:
+    limits = [] if bucket.max_entries is None else [f"{bucket.max_entries:,}"]
+    if bucket.max_bytes is not None:
+        limits.append(size(bucket.max_bytes))
+    return [
+        bucket.name,
+        f"{bucket.entries:,}",
+        size(bucket.bytes),
+        f"{bucket.hits:,}",
+        f"{bucket.misses:,}",
+        duration(bucket.ttl_s),
+        str(bucket.replicas),
+        f"{bucket.evicted:,}",
+        ", ".join(limits),
+    ]
+
+
+def status(found: Status, width: int = WIDTH) -> str:
+    """All of a node's status, as a page."""
+    node = found.node
+    mode = "; it runs alone" if node.single else ""
+    uptime = duration(node.uptime_s)
+    alive = sum(member.state == "alive" for member in found.members)
+    missing = f"{found.under_replicated:,}" if found.under_replicated else "no"
+    lines = [
+        printable(f"Node {node.id} of cluster {node.cluster}{mode}"),
+        f"Version {node.version}, up {uptime}, secret {node.secret}, TLS {node.tls}",
+        "",
+        members(found, width),
+        "",
+        buckets(found.buckets, width),
+        "",
+        f"{alive} of {len(found.members)} nodes alive; {missing} copies missing",
+        printable(f"Applications: {', '.join(found.applications) or 'none'}"),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,217 @@
+# -*- test-case-name: tests.pulse.test_session -*-
+"""
+One call of ``pulse``: asks a node, and says what went wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+import click
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from mycorrizal.errors import (
+    CallError,
+    CallTimeout,
+    ConfigError,
+    LinkLost,
+    MycorrizalError,
+)
+from mycorrizal.nodosum.wire.limits import RejectCode
+from mycorrizal.pulse.access import Access, find_access
+from mycorrizal.pulse.client import CannotConnect, NodeRefused, PulseClient
+from mycorrizal.pulse.messages import Failed, Question, Reply
+from mycorrizal.pulse.render import printable
+from mycorrizal.runtime import Runtime
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+#: What a shell makes of SIGINT.
+EXIT_INTERRUPTED = 130
+
+#: What one call may take, in all.
+COMMAND_TIMEOUT_S = 5.0
+
+_Reply = TypeVar("_Reply", bound=Reply)
+
+#: Asks one question; raises what `PulseClient` fails with.
+Converse = Callable[[Access, Question], Reply]
+
+
+class Trouble(click.ClickException):
+    """An end that is not a success: one sentence on stderr, and an exit code."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
+
+    def show(self, file: Any = None) -> None:
+        """Say it."""
+        click.echo(f"pulse: {self.message}", file=file or sys.stderr)
+
+
+class WrongUsage(Trouble):
+    """Nothing was asked: an option, a variable or the secret is not right."""
+
+    exit_code = EXIT_USAGE
+
+
+class Unreachable(Trouble):
+    """There is no node to ask, or it does not answer."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class Interrupted(Trouble):
+    """Somebody pressed Ctrl-C."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+async def ask_once(
+    runtime: Runtime,
+    client: PulseClient,
+    question: Question,
+    timeout_s: float = COMMAND_TIMEOUT_S,
+) -> Reply:
+    """Connect, ask, and close; for all of it there is one timeout."""
+    ends_at = runtime.now() + timeout_s
+    await client.connect()
+    try:
+        reply = await client.ask(question, ends_at - runtime.now())
+    except BaseException:
+        client.abort()
+        raise
+    await client.close()
+    return reply
+
+
+def converse(access: Access, question: Question) -> Reply:
+    """
+    Ask a node a question, with the process's reactor; once per process.
+
+    :raises MycorrizalError: What `PulseClient` fails with.
+    """
+    from twisted.internet import reactor
+
+    turning: Any = reactor
+    runtime = Runtime(turning)
+    outcome: list[Reply | Failure] = []
+
+    def ended(result: Reply | Failure) -> None:
+        outcome.append(result)
+        if isinstance(result, Failure) and result.check(CannotConnect):
+            # `stop` would wait for a name that is still being looked up.
+            turning.crash()
+        else:
+            turning.stop()
+
+    def begin() -> None:
+        asking = ask_once(runtime, access.client(runtime), question)
+        Deferred.fromCoroutine(asking).addBoth(ended)
+
+    turning.callWhenRunning(begin)
+    turning.run()
+    if not outcome:
+        raise Interrupted("interrupted")
+    (result,) = outcome
+    if isinstance(result, Failure):
+        result.raiseException()
+    assert not isinstance(result, Failure)
+    return result
+
+
+@attrs.define
+class Session:
+    """
+    One call of ``pulse``: its options, and the way to ask and to answer.
+
+    :ivar converse: What asks the node.
+    :ivar options: Those of `find_access` that were given.
+    """
+
+    converse: Converse = converse
+    environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
+    options: dict[str, str] = attrs.field(factory=dict)
+    as_json: bool = False
+
+    def ask(self, question: Question, kind: type[_Reply]) -> _Reply:
+        """
+        Ask the node.
+
+        :param kind: What its answer must be.
+        :raises Trouble: It is not.
+        """
+        try:
+            access = find_access(self.options, self.environment)
+        except ConfigError as error:
+            raise WrongUsage(str(error)) from None
+        try:
+            reply = self.converse(access, question)
+        except MycorrizalError as error:
+            raise trouble(error, access) from None
+        if isinstance(reply, Failed):
+            raise Trouble(_failed(reply, access))
+        if not isinstance(reply, kind):
+            raise Trouble(f"{access.place} gave an answer that makes no sense")
+        return reply
+
+    def say(self, text: str, data: object) -> None:
+        """Print a text, or with ``--json`` the data."""
+        if self.as_json:
+            text = msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+        click.echo(text)
+
+
+def trouble(error: MycorrizalError, access: Access) -> Trouble:
+    """What to say when a node could not be asked, and what to do about it."""
+    place, sentence = access.place, str(error)
+    match error:
+        case CannotConnect():
+            advice = "is a node running there? --node HOST:PORT names another"
+            return Unreachable(f"{sentence}; {advice}")
+        case NodeRefused(code=RejectCode.TLS):
+            other = "off" if access.tls == "auto" else "auto"
+            return Trouble(f"{sentence}; use --tls {other}")
+        case NodeRefused(code=RejectCode.VERSION):
+            return Trouble(f"{sentence}; use the pulse of the node's own version")
+        case NodeRefused():
+            return Trouble(
+                f"{sentence}; ours are {access.keys.first.fingerprint} of "
+                f"{access.secret_path} and {access.cluster_name!r}, the node's log "
+                "begins with its own (see --secret-file and --cluster-name)"
+            )
+        case CallTimeout():
+            what = "does not answer"
+        case LinkLost():
+            what = "closed the connection before it answered"
+        case CallError():
+            return Trouble(f"{place}: {sentence}")
+        case _:
+            return Trouble(sentence)
+    return Unreachable(f"{place} {what}; what it was asked may or may not be done")
+
+
+def _failed(failed: Failed, access: Access) -> str:
+    """What to say when the node answered with an error."""
+    sentence = failed.text
+    if failed.error == "UnknownBucket":
+        sentence = sentence.partition(";")[0]
+        return (
+            f"{sentence}; `pulse cache create` makes one, `pulse cache buckets` "
+            "lists what is there"
+        )
+    if failed.error == "UnknownApplication":
+        sentence = sentence.replace("registered here", f"registered on {access.place}")
+        return f"{sentence}; `pulse status` lists what is"
+    if failed.error == "PeerUnreachable":
+        return f"{access.place} has {sentence}; `pulse nodes` lists the nodes it knows"
+    return sentence

@@ -1,0 +1,237 @@
+# -*- test-case-name: tests.testing.test_history -*-
+"""
+Whether a history keeps the cache's promises; each check apart from the others.
+
+Of the eighteen invariants of the simulation these are judged today, by history
+(here), at each moment (`watch`), or in the quiet at the end (`checkers`):
+
+===  ==========================================  ======================
+ I2  the clock of stamps never goes back         watch: ``clock``
+ I6  a key's version never goes back on a node   watch: ``versions``
+ I7  reads: written once, not expired            ``phantom, expired``
+ I8  ok means that so many nodes hold it         watch: ``copies-at-ack``
+ I9  one link for each pair, but for 1 s         watch: ``one-link``
+I10  queues and tables keep to their bounds      watch: ``bounds``
+I11  nothing from who does not know the secret   watch: ``strangers``
+I12  no error that nobody caught                 watch: ``errors``
+I13  views are equal and complete                checkers: ``views``
+I14  a key is on its owners, in one version      checkers: ``copies``
+I15  no acknowledged write is lost, no deleted   ``acknowledged,
+     key comes back                              deleted, order, stale,
+                                                 returned``
+I17  messages at most once, in order             postbox: ``messages,
+                                                 delivery, requests``
+I18  each operation ends within its timeout      ``time``
+===  ==========================================  ======================
+
+The others (I1, I3, I4, I5, I16: leaders, registers, fencing tokens, leases and
+linearizable buckets) are about what does not exist yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from mycorrizal.testing.conditions import Conditions
+from mycorrizal.testing.history import FAIL, INFO, Operation, Version
+
+#: What an answer may be late on a busy node, in seconds.
+LATE_S: Final = 0.5
+#: Clocks run up to 1 % wrong; and what expires may be read this much later.
+CLOCKS_WRONG: Final = 0.025
+EXPIRED_S: Final = 1.0
+#: How long bytes may be on their way before their link is given up.
+SPLIT_S: Final = 6.0
+
+Problem = tuple[float, str, str]
+
+
+@attrs.define
+class Verdict:
+    """
+    What was found, and how much was looked at.
+
+    :ivar problems: When, which invariant, and how.
+    :ivar judged: Operations that were held to the promises of quiet times.
+    :ivar excluded: Operations that were not: the cluster was split.
+    """
+
+    problems: list[Problem] = attrs.field(factory=list)
+    judged: int = 0
+    excluded: int = 0
+
+
+def judge(
+    found: Sequence[Operation], conditions: Conditions, evicting: frozenset[str]
+) -> Verdict:
+    """
+    Judge a whole history, read to the end when all was quiet.
+
+    :param evicting: Buckets with too little room, whose values may go.
+    """
+    verdict = Verdict()
+    places: dict[tuple[str, str], list[Operation]] = {}
+    for operation in found:
+        verdict.problems += _in_time(operation, conditions)
+        if operation.key:
+            places.setdefault((operation.bucket, operation.key), []).append(operation)
+            split = conditions.splits.touch(operation.began, operation.ended)
+            verdict.excluded += split
+            verdict.judged += not split
+    for (bucket, _), of_key in sorted(places.items()):
+        key = _Key(of_key, conditions, bucket in evicting)
+        for check in (key.order, key.phantom, key.expired, key.stale):
+            verdict.problems += check()
+    return verdict
+
+
+def _in_time(operation: Operation, conditions: Conditions) -> Iterator[Problem]:
+    took_s = operation.ended - operation.began
+    limit_s = operation.timeout_s * (1 + CLOCKS_WRONG) + LATE_S
+    limit_s += conditions.paused_s(operation.began, operation.began + limit_s)
+    if operation.timeout_s and took_s > limit_s:
+        text = f"{operation} took {took_s:.3f} of {operation.timeout_s} s"
+        yield operation.began + limit_s, "time", text
+
+
+class _Key:
+    """The operations of one key, in the order in which they began."""
+
+    def __init__(
+        self, found: list[Operation], conditions: Conditions, evicting: bool
+    ) -> None:
+        self.found = found
+        self.conditions = conditions
+        self.evicting = evicting
+        self.written = {op.value: op for op in found if op.op == "put"}
+        self.acknowledged = [op for op in found if op.acknowledged]
+
+    def _split(self, operation: Operation) -> bool:
+        return self.conditions.splits.touch(operation.began, operation.ended)
+
+    def _before(
+        self, operations: Iterable[Operation], writes: list[Operation]
+    ) -> Iterator[tuple[Operation, Operation]]:
+        """Each operation, and the highest write that ended before it began."""
+        ended = sorted(writes, key=lambda op: op.ended, reverse=True)
+        highest: Operation | None = None
+        for operation in operations:
+            while ended and ended[-1].ended < operation.began:
+                write = ended.pop()
+                if highest is None or _version(write) > _version(highest):
+                    highest = write
+            if highest is not None:
+                yield operation, highest
+
+    # -- checks ---------------------------------------------------------------
+
+    def order(self) -> Iterator[Problem]:
+        """Of two writes, one after the other, the second has the higher version."""
+        writes = [op for op in self.acknowledged if not self._split(op)]
+        for later, earlier in self._before(writes, writes):
+            if _version(later) <= _version(earlier) and not self._lost(earlier):
+                yield later.ended, "order", f"{later} is not above {earlier}"
+
+    def phantom(self) -> Iterator[Problem]:
+        """What is read was written, under this key, and not later than that."""
+        for read in self.found:
+            if read.found is None:
+                continue
+            put = self.written.get(read.found)
+            if put is None or put.began > read.ended or put.outcome == FAIL:
+                yield read.ended, "phantom", f"{read}, which {put} wrote"
+
+    def expired(self) -> Iterator[Problem]:
+        """What is read may still live, even if all writes took effect late."""
+        for read in self.found:
+            put = self.written.get(read.found or "")
+            if put is None:
+                continue
+            ends = [_expiry(put)]
+            for touch in self.found:
+                if touch.op == "touch" and touch.began <= read.ended:
+                    ends.append(_expiry(touch))
+            # A copy lives from when it arrives: a stopped process, or a network
+            # that stands still, keeps it on its way for a while.
+            begun = min(put.began, read.began)
+            held_up_s = self.conditions.paused_s(begun, read.began)
+            if self.conditions.splits.touch(begun, read.began):
+                held_up_s += SPLIT_S
+            if read.began > max(ends) + EXPIRED_S + held_up_s:
+                yield read.ended, "expired", f"{read} was over at {max(ends):.3f}"
+
+    def stale(self) -> Iterator[Problem]:
+        """A read is no older than the last write that was acknowledged."""
+        for read, write in self._before(self.found, self.acknowledged):
+            if not read.reads or self._excused(read) or self._lost(write):
+                continue
+            version = self._version_of(read)
+            if read.found is None:
+                seen = version is not None and version >= _version(write)
+                if write.op == "delete" or self.evicting or seen:
+                    continue
+                if not self._gone(read, write):
+                    yield read.ended, "acknowledged", f"{read} does not see {write}"
+            elif version is not None and version < _version(write):
+                what = "deleted" if write.op == "delete" else "stale"
+                if _soonest(write) <= read.ended:
+                    what = "returned"
+                yield read.ended, what, f"{read} does not see {write}"
+
+    # -- excuses --------------------------------------------------------------
+
+    def _excused(self, read: Operation) -> bool:
+        return self._split(read) or self.conditions.failing.touch(
+            read.began, read.ended
+        )
+
+    def _lost(self, write: Operation) -> bool:
+        return self.conditions.may_be_lost(write.began, write.ended, write.copies)
+
+    def _version_of(self, read: Operation) -> Version | None:
+        """Of what was read, a tombstone too; None if it can't be known."""
+        if read.version is not None or read.found is None:
+            return read.version
+        put = self.written.get(read.found)
+        if put is None or put.version is None:
+            return None
+        touched = any(
+            op.op == "touch" and op.began <= read.ended and op.ended >= put.began
+            for op in self.found
+        )
+        return None if touched else put.version
+
+    def _gone(self, read: Operation, write: Operation) -> bool:
+        """Whether the key may have been deleted, or have expired, since."""
+        return any(
+            op.began <= read.ended
+            and op.outcome != FAIL
+            and (op.version is None or op.version >= _version(write))
+            and (op.op == "delete" or _soonest(op) <= read.ended)
+            for op in self.found
+            if op.op in ("put", "delete", "touch") and op.existed
+        )
+
+
+def _version(operation: Operation) -> Version:
+    assert operation.version is not None
+    return operation.version
+
+
+def _expiry(write: Operation) -> float:
+    """When what it wrote is over at the latest."""
+    if write.ttl_s is None:
+        return float("inf")
+    # An owner may go on with a write after its client has given up.
+    ended = write.ended if write.outcome != INFO else write.ended + 10
+    return ended + write.ttl_s * (1 + CLOCKS_WRONG)
+
+
+def _soonest(write: Operation) -> float:
+    """When what it wrote is over at the soonest."""
+    if write.ttl_s is None:
+        return float("inf")
+    return write.began + write.ttl_s * (1 - CLOCKS_WRONG)

@@ -1,0 +1,289 @@
+"""
+Clients that keep a cluster busy: connections of Pulse, which are no members.
+
+Each goes to another node when its own doesn't answer.  Each key is written by
+one client alone, one write at a time, and read by all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import LoopingCall, deferLater
+
+from mycorrizal.errors import LocalProtocolError, MycorrizalError, NotRunning, PeerBusy
+from mycorrizal.nodosum import KeyRing, derive_key
+from mycorrizal.pulse.client import PulseClient
+from mycorrizal.pulse.messages import (
+    AskDelete,
+    AskGet,
+    AskPut,
+    AskStatus,
+    Failed,
+    Ok,
+    Status,
+    Value,
+)
+from mycorrizal.runtime import Runtime
+from mycorrizal.settings import parse_address
+from mycorrizal.testing.history import FAIL, INFO, OK
+from tests.faults.journal import BUCKET, Journal
+
+KEYS_PER_CLIENT = 40
+#: Of a hundred operations 28 read, 65 put and 7 delete.
+READ_SHARE = 0.28
+DELETE_ABOVE = 0.93
+#: How long a client waits for an answer, longer than the node's own 5 s.
+ASK_TIMEOUT_S = 6.0
+#: Operations of one client that are under way; beyond it, none is begun.
+UNDER_WAY_MAX = 60
+#: Pause before the next node is tried.
+RECONNECT_S = 0.1
+#: A node that has not connected by then is left.
+CONNECT_TIMEOUT_S = 1.0
+#: What is put with a value, so that links have something to carry.
+PADDING_BYTES_MAX = 2048
+#: Times to live of the keys that have one.
+TTLS_S = (1.0, 2.0, 4.0)
+#: Errors of a node after which nothing was written.
+_HARMLESS = {"UnknownBucket", "KeyTooLarge", "ValueTooLarge", "PeerBusy"}
+
+
+class Access:
+    """
+    How nodes are asked: the reactor, and the secret that all share.
+    """
+
+    def __init__(self, reactor: Any, secret: str) -> None:
+        self.reactor = reactor
+        self._runtime = Runtime.of(reactor)
+        self._keys = KeyRing([derive_key(secret, "mycorrizal")])
+
+    def client(self, address: str) -> PulseClient:
+        """A connection to a node, not yet connected."""
+        return PulseClient(self._runtime, parse_address(address, "node"), self._keys)
+
+    async def status(self, address: str, timeout_s: float = 3.0) -> Status | None:
+        """How a node is; None if it doesn't say."""
+        client = self.client(address)
+        try:
+            await client.connect(timeout_s)
+            status = await client.ask(AskStatus(), timeout_s)
+        except MycorrizalError:
+            return None
+        finally:
+            client.abort()
+        return status if isinstance(status, Status) else None
+
+    async def sweep(
+        self, name: str, address: str, keys: Sequence[str], journal: Journal
+    ) -> None:
+        """Read all keys through one node."""
+        client = self.client(address)
+        try:
+            await client.connect(5.0)
+            reads = [
+                Deferred.fromCoroutine(ask(client, journal, name, "get", key))
+                for key in keys
+            ]
+            await DeferredList(reads)
+        except MycorrizalError as error:
+            journal.event(f"no sweep through {address}: {error}")
+        finally:
+            client.abort()
+
+
+async def ask(
+    client: PulseClient,
+    journal: Journal,
+    name: str,
+    op: str,
+    key: str,
+    value: str | None = None,
+    ttl_s: float | None = None,
+) -> bool:
+    """
+    Ask one thing, and record it.
+
+    :return: Whether the connection is still good.
+    """
+    question: AskGet | AskPut | AskDelete = AskGet(BUCKET, key)
+    if op == "put":
+        data = f"{value}|".encode() + bytes(len(journal.records) % PADDING_BYTES_MAX)
+        question = AskPut(BUCKET, key, data, ttl_s or 0)
+    elif op == "delete":
+        question = AskDelete(BUCKET, key)
+    number = journal.begin(name, op, key, value, ttl_s=ttl_s, timeout_s=ASK_TIMEOUT_S)
+    try:
+        reply = await client.ask(question, ASK_TIMEOUT_S)
+    except MycorrizalError as error:
+        # With some errors nothing was sent; a read never has an effect.
+        sent = not isinstance(error, (NotRunning, LocalProtocolError, PeerBusy))
+        outcome = INFO if sent and op != "get" else FAIL
+        journal.end(number, outcome, error=type(error).__name__)
+        return False
+    if isinstance(reply, Failed):
+        harmless = op == "get" or reply.error in _HARMLESS
+        journal.end(number, FAIL if harmless else INFO, error=reply.error)
+    elif isinstance(reply, Value):
+        held = reply.value
+        found = None if held is None else held.partition(b"|")[0].decode()
+        journal.end(number, OK, value=found)
+    elif isinstance(reply, Ok):
+        journal.end(number, OK, copies=reply.copies, existed=reply.existed)
+    else:
+        journal.end(number, INFO, error=f"answered {reply}")
+    return True
+
+
+class Client:
+    """
+    One client at one node, the next if that one fails.
+
+    :param addresses: Of the nodes; it begins at that of its own number.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        addresses: Sequence[str],
+        number: int,
+        keys: Sequence[str],
+        journal: Journal,
+        random: Random,
+    ) -> None:
+        own = slice(number * KEYS_PER_CLIENT, (number + 1) * KEYS_PER_CLIENT)
+        self.name = f"client-{number}"
+        self.latencies_s: list[float] = []
+        self.connects = 0
+        self._access = access
+        self._addresses = itertools.cycle(
+            addresses[(number + turn) % len(addresses)]
+            for turn in range(len(addresses))
+        )
+        self._own, self._all = keys[own], keys
+        self._journal = journal
+        self._random = random
+        self._sequence = itertools.count(1)
+        self._writing: set[str] = set()
+        self._under_way: set[Deferred[None]] = set()
+        self._client: PulseClient | None = None
+        self._connecting = False
+
+    def tick(self) -> None:
+        """Begin one operation, if it is connected."""
+        client = self._client
+        if client is None:
+            if not self._connecting:
+                self._connecting = True
+                Deferred.fromCoroutine(self._connect())
+            return
+        if len(self._under_way) >= UNDER_WAY_MAX:
+            return
+        draw = self._random.random()
+        key = self._random.choice(self._own)
+        if draw < READ_SHARE or key in self._writing:
+            operation = self._get(client)
+        else:
+            operation = self._write(
+                client, key, "delete" if draw > DELETE_ABOVE else "put"
+            )
+        done = Deferred.fromCoroutine(operation)
+        self._under_way.add(done)
+        done.addBoth(lambda _: self._under_way.discard(done))
+
+    async def _connect(self) -> None:
+        client = self._access.client(next(self._addresses))
+        try:
+            await client.connect(CONNECT_TIMEOUT_S)
+        except MycorrizalError:
+            await deferLater(self._access.reactor, RECONNECT_S)
+        else:
+            self.connects += 1
+            self._client = client
+        self._connecting = False
+
+    def _lost(self, client: PulseClient) -> None:
+        if self._client is client:
+            self._client = None
+            client.abort()
+
+    async def _get(self, client: PulseClient) -> None:
+        key = self._random.choice(self._all)
+        await self._perform(client, "get", key, None, None)
+
+    async def _write(self, client: PulseClient, key: str, op: str) -> None:
+        ttl_s = None
+        value = f"{self.name}:{next(self._sequence)}" if op == "put" else None
+        if op == "put" and key.endswith("-ttl"):
+            ttl_s = self._random.choice(TTLS_S)
+        self._writing.add(key)
+        try:
+            await self._perform(client, op, key, value, ttl_s)
+        finally:
+            self._writing.discard(key)
+
+    async def _perform(
+        self,
+        client: PulseClient,
+        op: str,
+        key: str,
+        value: str | None,
+        ttl_s: float | None,
+    ) -> None:
+        began_at = time.monotonic()
+        if not await ask(client, self._journal, self.name, op, key, value, ttl_s):
+            self._lost(client)
+        self.latencies_s.append(time.monotonic() - began_at)
+
+    async def stop(self) -> None:
+        """Wait for what is under way, and close the connection."""
+        if self._under_way:
+            await DeferredList(list(self._under_way))
+        if self._client is not None:
+            self._client.abort()
+
+
+class Load:
+    """
+    Some clients that together do so many operations a second.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        addresses: Sequence[str],
+        journal: Journal,
+        seed: str,
+        *,
+        clients: int,
+        per_s: float,
+    ) -> None:
+        count = clients * KEYS_PER_CLIENT
+        self.keys = [f"key-{n}" + "-ttl" * (n % 8 == 0) for n in range(count)]
+        self.clients = [
+            Client(access, addresses, n, self.keys, journal, Random(f"{seed}:{n}"))
+            for n in range(clients)
+        ]
+        self._interval_s = clients / per_s
+        self._loops = [LoopingCall(client.tick) for client in self.clients]
+        for loop in self._loops:
+            loop.clock = access.reactor
+
+    def start(self) -> None:
+        """Begin."""
+        for loop in self._loops:
+            loop.start(self._interval_s, now=False)
+
+    async def stop(self) -> None:
+        """No new operation; wait for the end of all."""
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+        for client in self.clients:
+            await client.stop()

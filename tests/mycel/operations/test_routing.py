@@ -1,0 +1,313 @@
+"""
+An operation finds its primary, however often that changes on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.mycel.messages import (
+    INDETERMINATE,
+    NOT_OWNER,
+    Answer,
+    Buckets,
+    Done,
+    Found,
+    Get,
+    Put,
+    Refused,
+    Request,
+    decode_request,
+    encode,
+)
+from mycorrizal.mycel.operations.primary import Primary
+from mycorrizal.mycel.operations.routing import HOPS_MAX, RETRY_S, Operation, Router
+from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.nodosum import ANSWERED, TIMED_OUT, ErrorCode, Link
+from mycorrizal.nodosum.calls import LINK_LOST
+from tests.mycel.parts import ME, A, B, Parts, key_in, members, slot_owned_by
+
+
+class FakeLink:
+    """A link to a node; it remembers which calls were cancelled."""
+
+    def __init__(self, node_key: bytes) -> None:
+        self.node_key = node_key
+        self.cancelled: list[int] = []
+
+    def cancel(self, call_id: int) -> None:
+        self.cancelled.append(call_id)
+
+
+class Call:
+    """One request that was sent."""
+
+    def __init__(
+        self, link: Link, request: Request, reply: Callable[[int, bytes], None]
+    ) -> None:
+        self.node_key = link.node_key
+        self.request = request
+        self.reply = reply
+
+    def answer(self, answer: Answer) -> None:
+        """Let the node answer."""
+        self.reply(ANSWERED, encode(answer))
+
+
+class FakeSender:
+    """
+    What would send requests over links.
+
+    :ivar full: Whether it takes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.full = False
+
+    def call(
+        self,
+        link: Link,
+        payload: bytes,
+        on_reply: Callable[[int, bytes], None],
+        deadline: float,
+    ) -> int:
+        if self.full:
+            return 0
+        self.calls.append(Call(link, decode_request(payload), on_reply))
+        return len(self.calls)
+
+
+class RouterTestCase(SynchronousTestCase):
+    """This node, A and B, and a key whose primary is A, then B."""
+
+    def setUp(self) -> None:
+        self.parts = parts = Parts(A, B)
+        writes = Writes(
+            parts.view, parts.ask, parts.now, lambda _: True, lambda: Buckets((), 0)
+        )
+        primary = Primary(
+            parts.view, parts.buckets, parts.hybrid, writes, parts.ask, parts.now
+        )
+        self.links = {A: FakeLink(A), B: FakeLink(B)}
+        self.sender = FakeSender()
+        self.router = Router(
+            parts.runtime,
+            parts.view,
+            primary,
+            self.sender,
+            lambda node_key: cast("Link | None", self.links.get(node_key)),
+        )
+        self.slot = slot_owned_by(parts.view, A, B, ME)
+        self.key = key_in(parts.bucket, self.slot)
+        self.answers: list[Answer] = []
+        self.addCleanup(self.check_nothing_is_left)
+
+    def check_nothing_is_left(self) -> None:
+        """What was answered or cancelled has left nothing."""
+        self.router.stop()
+        self.assertEqual(self.router.under_way, set())
+        self.assertEqual(self.parts.runtime.pending_timers(), 0)
+
+    def route(self) -> Operation | None:
+        """Route a read that has 5 seconds."""
+        deadline = self.parts.now() + 5
+        return self.router.route(
+            Get("b", self.key), self.slot, deadline, self.answers.append
+        )
+
+    def turn(self, seconds: float = RETRY_S) -> None:
+        """Let time pass."""
+        self.parts.clock.advance(seconds)
+
+    def asked(self) -> list[bytes]:
+        """Who was asked, in order."""
+        return [call.node_key for call in self.sender.calls]
+
+
+class RouteTests(RouterTestCase):
+    """Operations of this node's own."""
+
+    def test_to_the_primary(self) -> None:
+        """The primary is asked, and its answer given."""
+        self.route()
+        (call,) = self.sender.calls
+        self.assertEqual((call.node_key, call.request), (A, Get("b", self.key)))
+        call.answer(Found(b"value", 7, A))
+        self.assertEqual(self.answers, [Found(b"value", 7, A)])
+
+    def test_here(self) -> None:
+        """What this node is primary of is done at once, by itself."""
+        self.slot = slot_owned_by(self.parts.view, ME, A, B)
+        self.key = key_in(self.parts.bucket, self.slot)
+        self.parts.store(self.key, b"value", 7)
+        self.assertIsNone(self.route())
+        self.assertEqual(len(self.answers), 1)
+        self.assertEqual(self.asked(), [])
+
+    def test_primary_dies(self) -> None:
+        """An operation whose primary dies goes to the next one."""
+        self.route()
+        del self.links[A]
+        self.sender.calls[0].reply(LINK_LOST, b"")
+        self.turn(1)
+        self.assertEqual((self.answers, self.asked()), ([], [A]))
+        self.parts.view.change(members(B))
+        self.turn()
+        self.assertEqual(self.asked(), [A, B])
+        self.sender.calls[1].answer(Found(None))
+        self.assertEqual(self.answers, [Found(None)])
+
+    def test_this_node_becomes_primary(self) -> None:
+        """An operation that is left to this node is done here."""
+        self.route()
+        self.parts.view.change(members())
+        self.sender.calls[0].reply(LINK_LOST, b"")
+        self.turn()
+        self.assertEqual(self.answers, [Found(None)])
+
+    def test_unsettled_here(self) -> None:
+        """It is tried again if members change while this node asks others."""
+        self.parts.view.change(members(B))
+        self.slot = slot_owned_by(self.parts.view, ME, B)
+        while not self.parts.view.unsettled[self.slot]:
+            self.slot += 1
+        self.key = key_in(self.parts.bucket, self.slot)
+        self.assertIsNotNone(self.route())
+        self.parts.view.change(members())
+        self.parts.ask.answer(None, B)
+        self.assertEqual(self.answers, [])
+        self.turn()
+        self.assertEqual(self.answers, [Found(None)])
+
+    def test_not_owner(self) -> None:
+        """A node that says it is not the primary is asked again a little later."""
+        self.route()
+        self.sender.calls[0].answer(Refused(NOT_OWNER))
+        self.assertEqual(self.asked(), [A])
+        self.turn()
+        self.assertEqual(self.asked(), [A, A])
+
+    def test_busy(self) -> None:
+        """So is one that is too busy, or about to leave."""
+        self.route()
+        self.sender.calls[0].reply(int(ErrorCode.BUSY), b"")
+        self.turn()
+        self.assertEqual(self.asked(), [A, A])
+
+    def test_full_queue(self) -> None:
+        """A full queue is tried again."""
+        self.sender.full = True
+        self.route()
+        self.turn()
+        self.sender.full = False
+        self.turn()
+        self.assertEqual(self.asked(), [A])
+
+    def test_no_link(self) -> None:
+        """Without a link the operation waits, and becomes indeterminate in time."""
+        self.links.clear()
+        self.route()
+        while self.parts.now() < 5 - 2 * RETRY_S:
+            self.turn()
+            self.assertEqual(self.answers, [])
+        self.turn(2 * RETRY_S)
+        self.assertEqual(self.answers, [Refused(INDETERMINATE, "no answer in time")])
+
+    def test_time_out(self) -> None:
+        """A call that times out is indeterminate."""
+        self.route()
+        self.sender.calls[0].reply(TIMED_OUT, b"")
+        self.assertEqual(self.answers, [Refused(INDETERMINATE, "no answer in time")])
+
+    def test_refusal(self) -> None:
+        """Any other refusal is the answer."""
+        self.route()
+        self.sender.calls[0].answer(Refused(INDETERMINATE, "because"))
+        self.assertEqual(self.answers, [Refused(INDETERMINATE, "because")])
+
+    def test_malformed_answer(self) -> None:
+        """Nonsense ends the link, not the operation: it is tried again."""
+        for nonsense in (b"\xff", encode(Done())):
+            self.setUp()
+            self.route()
+            call = self.sender.calls[0]
+            self.assertRaises(RemoteProtocolError, call.reply, ANSWERED, nonsense)
+            self.assertEqual(self.answers, [])
+            self.turn()
+            self.assertEqual(self.asked(), [A, A])
+
+    def test_cancel(self) -> None:
+        """A cancelled operation tells the primary, and has no answer."""
+        operation = self.route()
+        assert operation is not None
+        operation.cancel()
+        self.assertEqual(self.links[A].cancelled, [1])
+        self.sender.calls[0].answer(Found(None))
+        self.turn(10)
+        self.assertEqual((self.answers, self.asked()), ([], [A]))
+
+    def test_cancel_between_tries(self) -> None:
+        """So is one that waits for its next try."""
+        operation = self.route()
+        assert operation is not None
+        self.sender.calls[0].answer(Refused(NOT_OWNER))
+        operation.cancel()
+        self.assertEqual(self.parts.runtime.pending_timers(), 0)
+        self.turn(10)
+        self.assertEqual((self.answers, self.asked()), ([], [A]))
+
+    def test_stop_between_tries(self) -> None:
+        """A node that stops leaves no try behind."""
+        self.route()
+        self.sender.calls[0].answer(Refused(NOT_OWNER))
+        self.router.stop()
+        self.assertEqual(len(self.answers), 1)
+        self.assertEqual(self.parts.runtime.pending_timers(), 0)
+
+    def test_stop(self) -> None:
+        """When the node stops, all that waits is sent back."""
+        self.route()
+        self.router.stop()
+        self.assertEqual(self.answers, [Refused(NOT_OWNER, "the node was stopped")])
+        self.sender.calls[0].answer(Found(None))
+        self.assertEqual(len(self.answers), 1)
+
+
+class PassedOnTests(RouterTestCase):
+    """Operations that other nodes have sent here."""
+
+    def pass_on(self, hops: int) -> None:
+        """Another node sends an operation."""
+        put = Put("b", self.key, b"value", 0, 0, hops)
+        deadline = self.parts.now() + 5
+        self.router.passed_on(put, self.slot, deadline, self.answers.append)
+
+    def test_forwarded(self) -> None:
+        """It is passed on to the primary, and counts the steps."""
+        self.pass_on(HOPS_MAX - 1)
+        (call,) = self.sender.calls
+        assert isinstance(call.request, Put)
+        self.assertEqual((call.node_key, call.request.hops), (A, HOPS_MAX))
+        call.answer(Done(True, 2, 7, A))
+        self.assertEqual(self.answers, [Done(True, 2, 7, A)])
+
+    def test_too_far(self) -> None:
+        """After so many steps it is sent back to where it began."""
+        self.pass_on(HOPS_MAX)
+        self.assertEqual(self.answers, [Refused(NOT_OWNER)])
+        self.assertEqual(self.asked(), [])
+
+    def test_arrived(self) -> None:
+        """At its primary it is done, however far it came."""
+        self.slot = slot_owned_by(self.parts.view, ME, A, B)
+        self.key = key_in(self.parts.bucket, self.slot)
+        self.pass_on(HOPS_MAX)
+        self.parts.ask.answer(Done())
+        (done,) = self.answers
+        assert isinstance(done, Done)
+        self.assertEqual(done.copies, 2)

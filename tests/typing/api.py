@@ -1,0 +1,124 @@
+"""
+The public interface as a user's type checker sees it.  Checked, never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_type
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorCore
+
+from mycorrizal import (
+    Application,
+    BucketSettings,
+    Cache,
+    CacheEntry,
+    Config,
+    MemberDied,
+    MemberEvent,
+    MemberJoined,
+    MemberLeft,
+    Mycorrizal,
+    MycorrizalError,
+    Node,
+    PeerBusy,
+    new_secret,
+)
+from mycorrizal.testing import SimCluster
+
+
+def settings() -> None:
+    """Settings are given as texts, lists and numbers, and read as values."""
+    config = Config(
+        listen="127.0.0.1:0",
+        static=["a:1", "b"],
+        secret=new_secret(bytes(32)),
+        buckets=["sessions:ttl=15m", BucketSettings("pages", ttl_s=60)],
+        labels={"zone": "a"},
+        ready_timeout_s="1m",
+    )
+    assert_type(config.listen, tuple[str, int])
+    assert_type(config.static, tuple[tuple[str, int], ...])
+    assert_type(config.buckets, tuple[BucketSettings, ...])
+    assert_type(config.ready_timeout_s, float)
+    assert_type(Config.from_sources(environment={"MYCORRIZAL_ID": "a"}), Config)
+    Config(lisen="127.0.0.1:0")  # type: ignore[call-arg]
+    Config("127.0.0.1:0")  # type: ignore[call-arg]
+
+
+async def node(reactor: IReactorCore) -> None:
+    """A node is a service, and what it returns can be awaited."""
+    made = Mycorrizal(reactor, Config(single=True))
+    made.startService()
+    assert_type(made.when_ready(), Deferred[None])
+    await made.when_ready()
+    assert_type(made.node_id, str)
+    assert_type(made.address, str)
+    assert_type(made.nodes(), tuple[Node, ...])
+    assert_type(made.nodes()[0].labels, dict[str, str])
+    assert_type(made.cache(), Cache)
+    assert_type(made.register_application("chat"), Application)
+    assert_type(made.get_application("chat"), Application)
+    assert_type(made.subscribe(member_changed), Callable[[], None])
+    assert_type(made.stopService(), Deferred[None])
+
+
+def member_changed(event: MemberEvent) -> str:
+    """An event is one of three, and a checker knows when all were seen."""
+    match event:
+        case MemberJoined(seen):
+            return assert_type(seen, Node).id
+        case MemberLeft(seen) | MemberDied(seen):
+            return seen.address
+
+
+async def messages(chat: Application) -> None:
+    """Receive functions may return anything, a Deferred among it."""
+
+    def receive(payload: bytes, sender: str) -> Deferred[None]:
+        return Deferred()
+
+    chat.set_receive_func(receive)
+    chat.set_receive_func(lambda payload, sender: print(sender, payload))
+    chat.set_request_func(lambda payload, sender: payload)
+    assert_type(chat.send(b"hello"), Deferred[None])
+    assert_type(await chat.request(b"hello", "b", timeout_s=1.5), bytes)
+    try:
+        chat.post(b"hello", ["a", "b"])
+    except PeerBusy as busy:
+        assert_type(busy.node_ids, tuple[str, ...])
+    except MycorrizalError:
+        pass
+    chat.post("hello")  # type: ignore[arg-type]
+    chat.set_receive_func(lambda payload: None)  # type: ignore[misc,arg-type]
+
+
+async def values(cache: Cache) -> None:
+    """Keys are texts or bytes, values are bytes, and absence is None."""
+    await cache.create_bucket("sessions", ttl_s=900, max_entries=100, replicas=1)
+    assert_type(await cache.put("sessions", "a", b"1"), int)
+    assert_type(await cache.put("sessions", b"a", b"1", ttl_s=None), int)
+    assert_type(await cache.get("sessions", "a", timeout_s=1.0), bytes | None)
+    assert_type(await cache.put_ttl("sessions", "a", 60), bool)
+    assert_type(await cache.delete("sessions", "a"), bool)
+    entry = await cache.entry("sessions", "a")
+    assert_type(entry, CacheEntry | None)
+    if entry is not None:
+        assert_type(entry.remaining_s, float | None)
+        assert_type(entry.version, tuple[int, bytes])
+    assert_type(cache.buckets(), dict[str, BucketSettings])
+    cache.put("sessions", "a", "1")  # type: ignore[arg-type]
+
+
+def cluster() -> None:
+    """A simulated cluster gives the results of Deferreds as they are."""
+    made = SimCluster(3, seed=7)
+    made.until(made.formed, limit_s=30)
+    assert_type(made[0], Mycorrizal)
+    assert_type(made.result_of(made[0].cache().get("a", "b")), bytes | None)
+
+
+#: What `twisted.internet.task.react` takes.
+main: Callable[[Any], Coroutine[Deferred[Any], Any, None]] = node
