@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Indeterminate, NotRunning
 from mycorrizal.mycel.messages import NEVER, AskSettled, BucketEntry, Buckets, Done
-from mycorrizal.mycel.service import SETTLED_WAIT_S
+from mycorrizal.mycel.settling import SETTLED_WAIT_S
 from mycorrizal.nodosum.calls import LINK_LOST
 from mycorrizal.testing import SimCluster
 from tests.mycel.cases import ClusterTestCase

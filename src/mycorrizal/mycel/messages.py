@@ -159,6 +159,13 @@ class Leaving(_Message, tag=13):
     """
 
 
+class Returned(_Message, tag=14):
+    """
+    You are new to me.  If I am not to you: I did without you for a while.
+    Answered by `Done`.
+    """
+
+
 # -- answers ------------------------------------------------------------------------
 
 
@@ -209,7 +216,7 @@ INDETERMINATE: Final = "indeterminate"
 Routed = Get | Put | Touch | CreateBucket
 Request = (
     Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
-    | Leaving
+    | Leaving | Returned
 )  # fmt: skip
 Answer = Found | Done | Refused
 

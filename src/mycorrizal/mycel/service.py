@@ -17,7 +17,6 @@ from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
 from mycorrizal.mycel.messages import (
     Answer,
-    AskSettled,
     Buckets,
     Copy,
     CreateBucket,
@@ -26,6 +25,7 @@ from mycorrizal.mycel.messages import (
     Leaving,
     Push,
     Request,
+    Returned,
     Routed,
     decode_answer,
     decode_request,
@@ -36,6 +36,7 @@ from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.settling import Settling
 from mycorrizal.mycel.slots.handoff import Handoff
 from mycorrizal.mycel.slots.placement import SLOTS, bucket_seed, slot_of
 from mycorrizal.mycel.slots.view import SlotMember, View
@@ -59,8 +60,6 @@ BUCKETS_SEED = bucket_seed("SYSTEM-MYCEL.buckets")
 TICK_S = 0.25
 #: Expired entries freed in one go; about 1 µs each.
 SWEEP_MAX = 5_000
-#: How long a question whether a node is settled waits for a yes.
-SETTLED_WAIT_S = 1.0
 #: Pause before who could not be asked may be asked again.
 ASK_PAUSE_S = 0.02
 
@@ -108,14 +107,15 @@ class MycelService(Service):
         )
         self.cache = Cache(self)
         self._held: set[bytes] = set()
-        self._asking: set[bytes] = set()
-        self._asked: list[tuple[AskSettled, float, Callable[[Answer], None]]] = []
+        self._settling = Settling(
+            self.view, self._handoff, self.clock, self.ask, runtime.now
+        )
+        self._steady: set[Link] = set()
         self._timer: Timer | None = None
         self._unasked: list[OnAnswer] = []
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
         self._handed_over = False
-        self._leavers: set[SlotMember] = set()
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
@@ -156,6 +156,7 @@ class MycelService(Service):
         for node_key in self.view.members:
             if link := self.nodosum.link_to(node_key):
                 self._tell(link, Leaving)
+        self._settling.leavers.add(self._me)
         self.view.leave()
         self._handoff.begin()
         return self._drained.when_ready()
@@ -170,14 +171,17 @@ class MycelService(Service):
                 if bucket.store.next_due_s() <= now:
                     bucket.store.pop_due(now, SWEEP_MAX)
         self._writes.expire()
-        self._ask_settled()
-        self._answer_settled()
+        self._settling.ask()
+        self._settling.answer()
 
     # -- members ----------------------------------------------------------------
 
     def link_up(self, peer: Peer, link: Link) -> None:
         """A link is new: tell it of our buckets."""
-        self._members_changed()
+        if self._members_changed():
+            self._tell(link, Returned)
+        else:
+            self._steady.add(link)
         self._tell(link, self._news)
         if self._drained is not None:
             self._tell(link, Leaving)
@@ -195,24 +199,37 @@ class MycelService(Service):
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
+        self._steady.discard(link)
+
+    def _returned(self, link: Link) -> None:
+        """
+        A member has taken us for new.  If it was not new to us, then it did
+        without us for a while, and others may have written our slots.
+        """
+        if link in self._steady:
+            self._steady.discard(link)
+            self.view.returned()
+            self._primary.members_changed()
+            self._handoff.begin()
+            self._settling.ask()
 
     def _member_changed(self, event: MemberEvent) -> None:
         self._members_changed()
 
-    def _members_changed(self) -> None:
+    def _members_changed(self) -> bool:
         members = [
             SlotMember(peer.node_key, peer.incarnation, peer.host)
             for peer in self.nodosum.membership.members()
         ]
         if not self.view.change([self._me, *members]):
-            return
-        self._leavers.intersection_update(self.view.members.values())
+            return False
         for bucket in self.buckets.by_name.values():
             self._lead(bucket)
         self._primary.members_changed()
         self._handoff.begin()
         self._writes.members_changed()
-        self._ask_settled()
+        self._settling.members_changed()
+        return True
 
     @property
     def _me(self) -> SlotMember:
@@ -242,7 +259,7 @@ class MycelService(Service):
         Copies that are still missing, as far as this node can tell: entries of
         its slots times owners that have not said that they are settled.
         """
-        if self._settled_here():
+        if self._settling.settled:
             return 0
         return sum(
             bucket.store.count(slot) * len(self.view.lacking(slot, bucket.owners))
@@ -254,55 +271,15 @@ class MycelService(Service):
     # -- settling ---------------------------------------------------------------
 
     def _pushed(self) -> None:
-        self._answer_settled()
+        self._settling.answer()
         if self._drained is None:
-            self._drop_moved()
+            self._settling.drop_moved()
         elif self._handed_over:
             self._drained.succeeded()
         else:
             self._handed_over = True
             self.cache.running = False
             self._handoff.begin(changed=True)
-
-    def _ask_settled(self) -> None:
-        epoch = self.view.epoch
-        for node_key in sorted(self.view.waiting_for - self._asking):
-            self._asking.add(node_key)
-            self.ask(
-                node_key,
-                AskSettled(epoch, self.clock.last),
-                SETTLED_WAIT_S * 2,
-                lambda answer, node_key=node_key: self._settled(  # type: ignore[misc]
-                    node_key, epoch, answer
-                ),
-            )
-
-    def _settled(self, node_key: bytes, epoch: int, answer: Answer | None) -> None:
-        self._asking.discard(node_key)
-        if isinstance(answer, Done) and answer.existed:
-            if self.view.through(node_key, epoch):
-                self._drop_moved()
-
-    def _answer_settled(self) -> None:
-        asked, self._asked = self._asked, []
-        now = self.runtime.now()
-        for question, until, done in asked:
-            if question.epoch == self.view.epoch == self._handoff.epoch:
-                done(Done(existed=True))
-            elif until <= now:
-                done(Done(existed=False))
-            else:
-                self._asked.append((question, until, done))
-
-    def _drop_moved(self) -> None:
-        # Nothing is dropped while somebody leaves: heirs hold what they don't
-        # own yet.
-        leaving = self._leavers or self._drained is not None
-        if self._settled_here() and not leaving and self._handoff.drop():
-            self._handoff.begin()
-
-    def _settled_here(self) -> bool:
-        return not self.view.waiting_for and self._handoff.epoch == self.view.epoch
 
     # -- talking ----------------------------------------------------------------
 
@@ -359,13 +336,13 @@ class MycelService(Service):
             done(Done())
         elif isinstance(request, Leaving):
             if link.node_key in self.view.members:
-                self._leavers.add(self.view.members[link.node_key])
+                self._settling.leavers.add(self.view.members[link.node_key])
+            done(Done())
+        elif isinstance(request, Returned):
+            self._returned(link)
             done(Done())
         else:
-            self.clock.observe(request.clock)
-            until = self.runtime.now() + SETTLED_WAIT_S
-            self._asked.append((request, until, done))
-            self._answer_settled()
+            self._settling.asked(request, done)
 
     def _buckets_told(self, told: Buckets, link: Link) -> None:
         self.clock.observe(told.clock)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket, settings_of
-from mycorrizal.mycel.config import BUCKETS_MAX, OPERATION_TIMEOUT_S, TTL_S_MAX
+from mycorrizal.mycel.config import BUCKETS_MAX, TTL_S_MAX
 from mycorrizal.mycel.messages import (
     CONFLICT,
     DEFAULT_TTL,
@@ -89,7 +89,7 @@ class Primary:
             if it has to be tried again.
         """
         if isinstance(request, CreateBucket):
-            self._create(request, done)
+            self._create(request, deadline, done)
             return
         bucket = self._buckets.by_name.get(request.bucket)
         if bucket is None:
@@ -252,7 +252,7 @@ class Primary:
 
     # -- buckets ------------------------------------------------------------------
 
-    def _create(self, request: CreateBucket, done: OnDone) -> None:
+    def _create(self, request: CreateBucket, deadline: float, done: OnDone) -> None:
         me = self._view.me
         self._clock.observe(request.clock)
         entry = BucketEntry(
@@ -277,21 +277,32 @@ class Primary:
                 done(Refused(CONFLICT, difference))
                 return
             entry = bucket.entry
-        others = self._view.members.keys() - {me}
-        if not others:
+        self._spread(entry, deadline, done)
+
+    def _spread(self, entry: BucketEntry, deadline: float, done: OnDone) -> None:
+        """Tell every member of a bucket, and answer when all know it."""
+        missing = self._view.members.keys() - {self._view.me}
+        if not missing:
             done(Done(copies=1))
             return
+        news = Buckets((entry,), self._clock.last)
 
-        def answered(node_key: bytes) -> None:
-            others.discard(node_key)
-            if not others:
+        def tell(node_key: bytes) -> None:
+            left_s = deadline - self._now()
+            self._ask(node_key, news, left_s, lambda answer: told(node_key, answer))
+
+        def told(node_key: bytes, answer: Answer | None) -> None:
+            gone = node_key not in self._view.members
+            if answer is None and not gone and self._now() < deadline:
+                tell(node_key)
+                return
+            missing.discard(node_key)
+            if answer is None and not gone and not over:
+                over.append(node_key)
+                done(Refused(INDETERMINATE, "not all members answered in time"))
+            elif not missing and not over:
                 done(Done(copies=len(self._view.members)))
 
-        news = Buckets((entry,), self._clock.last)
-        for node_key in sorted(others):
-            self._ask(
-                node_key,
-                news,
-                OPERATION_TIMEOUT_S / 2,
-                lambda _, node_key=node_key: answered(node_key),  # type: ignore[misc]
-            )
+        over: list[bytes] = []
+        for node_key in sorted(missing):
+            tell(node_key)

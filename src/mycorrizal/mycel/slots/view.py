@@ -129,6 +129,13 @@ class View:
         self._changes = 2
         self.waiting_for = self.members.keys() - {self.me}
 
+    def returned(self) -> None:
+        """Others did without this node for a while, and may have written."""
+        self.trust_nobody()
+        for slot, primary in enumerate(self.placement.primaries):
+            if primary == self.me and self.waiting_for:
+                self.unsettled[slot] = True
+
     def lacking(self, slot: int, count: int) -> tuple[bytes, ...]:
         """
         The owners of a slot that may lack what this node holds of it.
