@@ -151,6 +151,23 @@ class NodeStateTests(SynchronousTestCase):
         self.assertEqual(self.begin("a", 5), ("a", WALL_MS + 2))
         self.assertEqual(self.begin(), ("a", WALL_MS + 3))
 
+    def test_id_that_another_node_has(self) -> None:
+        """An id that could not be used is not the next life's."""
+        self.begin("a")
+        state = self.open()
+        _, incarnation = state.begin("b", WALL_MS + 5, no_id)
+        state.give_up_id(incarnation)
+        state.close()
+        self.assertEqual(self.begin(), ("a", WALL_MS + 6))
+
+    def test_first_id_that_another_node_has(self) -> None:
+        """If there was none before, the next life takes a new one."""
+        state = self.open()
+        _, incarnation = state.begin("b", WALL_MS, no_id)
+        state.give_up_id(incarnation)
+        state.close()
+        self.assertEqual(self.begin(new_id=lambda: "n1"), ("n1", WALL_MS + 1))
+
     def test_another_incarnation(self) -> None:
         """What was taken while running counts for the next life."""
         state = self.open()

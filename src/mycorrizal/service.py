@@ -17,7 +17,12 @@ from twisted.python.failure import Failure
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.config import Config
-from mycorrizal.errors import ConfigError, NotRunning, StateError
+from mycorrizal.errors import (
+    ConfigError,
+    DuplicateNodeId,
+    NotRunning,
+    StateError,
+)
 from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
@@ -205,15 +210,21 @@ class Mycorrizal(MultiService):
             self._release()
             self.runtime.rearm()
             raise
-        self.nodosum.readiness.when_ready().addCallbacks(
-            self._linked, self._readiness.failed
-        )
+        self.nodosum.readiness.when_ready().addCallbacks(self._linked, self._not_linked)
 
     def _linked(self, _: object) -> None:
         buckets = [self._create_bucket(bucket) for bucket in self.config.buckets]
         gatherResults(buckets).addCallbacks(
             lambda _: self._readiness.succeeded(), self._readiness.failed
         )
+
+    def _not_linked(self, failure: Failure) -> None:
+        if failure.check(DuplicateNodeId) and self._state is not None:
+            try:
+                self._state.give_up_id(self.nodosum.me.incarnation)
+            except StateError as error:
+                self._log.error("{problem}", problem=str(error))
+        self._readiness.failed(failure)
 
     def _create_bucket(self, bucket: BucketSettings) -> Deferred[None]:
         created = self.cache().create_bucket(

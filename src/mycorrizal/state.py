@@ -164,6 +164,7 @@ class NodeState:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / "node.json"
+        self._id_before: str | None = None
         try:
             _make_private(directory)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -199,11 +200,21 @@ class NodeState:
         """
         stored_id, stored_incarnation = self._read()
         chosen = node_id or stored_id or new_id()
+        self._id_before = None if chosen == stored_id else stored_id
         incarnation = max(stored_incarnation + 1, wall_ms)
         self.store(chosen, incarnation)
         return chosen, incarnation
 
-    def store(self, node_id: str, incarnation: int) -> None:
+    def give_up_id(self, incarnation: int) -> None:
+        """
+        A live node has the id: the next life is to have the one from before
+        it, or a new one.
+
+        :raises StateError: It can't be written.
+        """
+        self.store(self._id_before, incarnation)
+
+    def store(self, node_id: str | None, incarnation: int) -> None:
         """
         Keep an id and an incarnation.
 
@@ -236,7 +247,9 @@ class NodeState:
             raise StateError(f"cannot read {self._path}: {problem}") from None
         try:
             stored = json.loads(data)
-            node_id = check_node_id(stored["node_id"], "node_id")
+            node_id = stored["node_id"]
+            if node_id is not None:
+                check_node_id(node_id, "node_id")
             incarnation = stored["incarnation"]
             sound = (
                 len(data) <= STATE_BYTES_MAX

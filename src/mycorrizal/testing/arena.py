@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_nemesis -*-
+# -*- test-case-name: tests.testing.test_arena -*-
 """
 The cluster of a storm: nodes that leave and return while all goes on.
 """
@@ -21,19 +21,23 @@ class Arena(SimCluster):
     """
     A `SimCluster` whose nodes are stopped and started from inside of events.
 
+    :param setup: Called with each new node, and how many processes that number
+        has had.
     :ivar lives: By number, how many processes the node has had.
     :ivar born_at: By number, when its present process began.
     :ivar leaving: The nodes that are being stopped.
     :ivar gone: The nodes that left, or are about to, and do not come back.
     :ivar crashed: The nodes whose last process died.
+    :ivar stopped_at: By number, when the node last stopped in good order.
     """
 
-    def __init__(self, plan: Plan, setup: Callable[[Mycorrizal], object]) -> None:
+    def __init__(self, plan: Plan, setup: Callable[[Mycorrizal, int], object]) -> None:
         self.lives: dict[int, int] = {}
         self.born_at: dict[int, float] = {}
         self.leaving: set[int] = set()
         self.gone: set[int] = set()
         self.crashed: set[int] = set()
+        self.stopped_at: dict[int, float] = {}
         self._set_up = setup
         names = [f"n{number}" for number in range(plan.size)]
         addresses = [f"10.0.0.{number + 1}" for number in range(plan.size)]
@@ -53,7 +57,7 @@ class Arena(SimCluster):
         number = number_of(node.node_id)
         self.lives[number] = self.lives.get(number, 0) + 1
         self.born_at[number] = self.world.now_s
-        self._set_up(node)
+        self._set_up(node, self.lives[number])
         return node
 
     def number(self, node: Mycorrizal) -> int:
@@ -102,6 +106,7 @@ class Arena(SimCluster):
         def stopped(_: Any) -> None:
             self.leaving.discard(number)
             self._running.discard(number)
+            self.stopped_at[number] = self.world.now_s
             then()
 
         self.perform(number, lambda: node.stopService().addBoth(stopped))

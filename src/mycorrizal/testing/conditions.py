@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_history -*-
+# -*- test-case-name: tests.testing.test_conditions -*-
 """
 What was going on while a history was made: when promises were narrower.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_swarm -*-
+# -*- test-case-name: tests.testing.test_minimise -*-
 """
 The few faults that matter, of the many that a failing seed has drawn.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_nemesis -*-
+# -*- test-case-name: tests.testing.test_plans -*-
 """
 What one seed of the swarm is to go through: drawn before anything happens.
 """
@@ -57,7 +57,7 @@ class Dice:
 
     def shuffled(self, choices: Sequence[T]) -> list[T]:
         """All, in any order."""
-        return [it for _, it in sorted((self.random(), it) for it in choices)]  # type: ignore[type-var]
+        return [it for _, it in sorted((self.random(), it) for it in choices)]
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_workload -*-
+# -*- test-case-name: tests.testing.test_postbox -*-
 """
 The application of a storm: numbered messages and requests, and who got them.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_nemesis -*-
+# -*- test-case-name: tests.testing.test_profiles -*-
 """
 What a swarm asserts, and the named kinds of bad weather that it asserts it in.
 

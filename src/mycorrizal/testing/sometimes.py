@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_swarm -*-
+# -*- test-case-name: tests.testing.test_sometimes -*-
 """
 Whether the rare things happen at all: counted from outside of the nodes.
 
@@ -13,34 +13,42 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from mycorrizal.mycel.messages import Push
+from mycorrizal.mycel.messages import Fetch, Push
+from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.nodosum import MemberDied, MemberLeft
+from mycorrizal.nodosum.liveness import OWN_STALL_S
 from mycorrizal.service import Mycorrizal
+
+ASKED_HOLDERS: Final = "a read or write asked other holders first"
+OWNER_LOST: Final = "a write under way lost an owner"
+COPY_AGAIN: Final = "a write was sent to an owner again"
+SECOND_LINK: Final = "a second link was offered"
+LINK_REPLACED: Final = "a second link replaced the first"
+HANDOFF: Final = "a handoff was begun"
+HANDOFF_AGAIN: Final = "a handoff was begun again before it was complete"
+ENTRY_MOVED: Final = "an entry moved to a new owner"
+TOMBSTONE_MOVED: Final = "a tombstone moved to a new owner"
+OLDER_REFUSED: Final = "an older version was refused"
+PASSED_ON: Final = "an operation was passed on"
+TRIED_AGAIN: Final = "an operation was tried again"
+INDETERMINATE: Final = "an operation was indeterminate"
+DISPUTE: Final = "a bucket was in dispute"
+FORGAVE: Final = "a process forgave others its own stall"
+DEAD: Final = "a node was taken for dead"
+DEAD_ALIVE: Final = "a node was taken for dead while it lived"
+LEFT: Final = "a node left in good order"
+RETURNED: Final = "a node returned with the same id"
+REFUSED: Final = "a stranger was refused"
+EXPIRED: Final = "an entry expired"
+EVICTED: Final = "an entry was evicted"
 
 #: What should happen sometimes.
 SOMETIMES: Final = (
-    "a read or write asked other holders first",
-    "a write was completed after an owner died",
-    "a write was sent to an owner again",
-    "a second link was offered",
-    "a second link replaced the first",
-    "a handoff was begun",
-    "a handoff was begun again before it was complete",
-    "an entry moved to a new owner",
-    "a tombstone moved to a new owner",
-    "an older version was refused",
-    "an operation was passed on",
-    "an operation was tried again",
-    "an operation was indeterminate",
-    "a bucket was in dispute",
-    "a process forgave others its own stall",
-    "a node was taken for dead",
-    "a node was taken for dead while it lived",
-    "a node left in good order",
-    "a node returned with the same id",
-    "a stranger was refused",
-    "an entry expired",
-    "an entry was evicted",
-)
+    ASKED_HOLDERS, OWNER_LOST, COPY_AGAIN, SECOND_LINK, LINK_REPLACED, HANDOFF,
+    HANDOFF_AGAIN, ENTRY_MOVED, TOMBSTONE_MOVED, OLDER_REFUSED, PASSED_ON,
+    TRIED_AGAIN, INDETERMINATE, DISPUTE, FORGAVE, DEAD, DEAD_ALIVE, LEFT,
+    RETURNED, REFUSED, EXPIRED, EVICTED,
+)  # fmt: skip
 
 
 class Sometimes:
@@ -80,42 +88,116 @@ class Sometimes:
 
         setattr(of, name, looked_at)
 
-    def set_up(self, node: Mycorrizal) -> None:
-        """Count what a new process does."""
-        mycel, membership = node.mycel, node.nodosum.membership
-        view, handoff, writes = mycel.view, mycel._handoff, mycel._writes
+    def set_up(self, node: Mycorrizal, life: int = 1) -> None:
+        """
+        Count what a new process does.
+
+        :param life: How many processes its node has had, with this one.
+        """
+        if life > 1:
+            self.saw(RETURNED)
+        self._members(node)
+        self._operations(node)
+        self._moves(node)
+
+    def _members(self, node: Mycorrizal) -> None:
+        membership = node.nodosum.membership
+
+        def hear(event: object) -> None:
+            if isinstance(event, MemberDied):
+                self.saw(DEAD)
+            elif isinstance(event, MemberLeft):
+                self.saw(LEFT)
+
+        def offered(link: Any, now: float) -> str | None:
+            peer = membership.peers.get(link.node_key)
+            return SECOND_LINK if peer is not None and peer.link is not None else None
+
+        def wins(peer: Any, now: float) -> str | None:
+            return LINK_REPLACED if peer.contest is not None else None
+
+        def ticks(now: float) -> str | None:
+            before = membership._ticked_at
+            return (
+                FORGAVE if before is not None and now - before > OWN_STALL_S else None
+            )
+
+        def refuses(_: Any, event: Any) -> str | None:
+            return None if event.by_peer else REFUSED
+
+        node.subscribe(hear)
+        self._before(membership, "authenticated", offered)
+        self._before(membership, "_newcomer_wins", wins)
+        self._before(membership, "tick", ticks)
+        self._before(node.nodosum.mesh.admission, "refused", refuses)
+
+    def _operations(self, node: Mycorrizal) -> None:
+        mycel = node.mycel
+        view, writes, router = mycel.view, mycel._writes, mycel.router
         sent: set[tuple[int, bytes]] = set()
+        called: set[Any] = set()
 
         def asks(*_: Any) -> str | None:
-            return SOMETIMES[0] if view.waiting_for else None
+            return ASKED_HOLDERS if view.waiting_for else None
 
         def sends(write: Any, owner: bytes) -> str | None:
             again = (write.stamp, owner) in sent
             sent.add((write.stamp, owner))
-            return SOMETIMES[2] if again else None
+            return COPY_AGAIN if again else None
 
-        def offered(link: Any, now: float) -> str | None:
-            peer = membership.peers.get(link.node_key)
-            return SOMETIMES[3] if peer is not None and peer.link is not None else None
+        def changes() -> str | None:
+            lost = any(w.waiting - view.members.keys() for w in writes._under_way)
+            return OWNER_LOST if lost else None
 
-        def wins(peer: Any, now: float) -> str | None:
-            return SOMETIMES[4] if peer.contest is not None else None
-
-        def begins(**_: Any) -> str:
-            return SOMETIMES[6 if handoff.epoch is None and handoff._round else 5]
-
-        def moves(request: Any) -> str | None:
-            if isinstance(request, Push):
-                for entry in request.entries:
-                    self.saw(SOMETIMES[8 if entry.value is None else 7])
-            return None
+        def calls(link: Any, payload: bytes, on_reply: Any, deadline: float) -> Any:
+            operation = getattr(on_reply, "__self__", None)
+            if operation is None:
+                return None  # It is no client's.
+            called.intersection_update(router.under_way)
+            again = operation in called
+            called.add(operation)
+            return TRIED_AGAIN if again else None
 
         self._before(mycel._primary, "_fetch", asks)
         self._before(writes, "_send", sends)
-        self._before(membership, "authenticated", offered)
-        self._before(membership, "_newcomer_wins", wins)
-        self._before(handoff, "begin", begins)
-        self._before(mycel._replica, "answer", moves)
-        self._before(mycel.router, "passed_on", lambda *_: SOMETIMES[10])
-        self._before(membership, "_forgive", lambda *_: SOMETIMES[14])
+        self._before(writes, "members_changed", changes)
+        self._before(mycel.channel, "call", calls)
+        self._before(router, "passed_on", lambda *_: PASSED_ON)
 
+    def _moves(self, node: Mycorrizal) -> None:
+        mycel = node.mycel
+        handoff, buckets = mycel._handoff, mycel.buckets
+
+        def begins(**_: Any) -> str:
+            again = handoff.epoch is None and handoff._round
+            return HANDOFF_AGAIN if again else HANDOFF
+
+        def takes(request: Any) -> str | None:
+            bucket = buckets.by_name.get(request.bucket)
+            if isinstance(request, Push):
+                for entry in request.entries:
+                    self.saw(TOMBSTONE_MOVED if entry.value is None else ENTRY_MOVED)
+            if bucket is None or isinstance(request, Fetch):
+                return None
+            for copy in request.entries if isinstance(request, Push) else (request,):
+                slot = slot_of(bucket.seed, copy.key)
+                held = bucket.store._tables[slot].get(copy.key)
+                if held is not None and held.stamp > copy.stamp:
+                    self.saw(OLDER_REFUSED)
+            return None
+
+        self._before(handoff, "begin", begins)
+        self._before(mycel._replica, "answer", takes)
+
+    def logged(self, text: str) -> None:
+        """A node has logged something in that format."""
+        if text.startswith("Bucket {bucket} was created twice"):
+            self.saw(DISPUTE)
+
+    def look_back(self, nodes: list[Mycorrizal]) -> None:
+        """Count what nodes have counted themselves."""
+        for node in nodes:
+            for bucket in node.mycel.buckets.by_name.values():
+                counts = bucket.store.stats()
+                self.saw(EXPIRED, counts.expired)
+                self.saw(EVICTED, counts.evicted)

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_swarm -*-
+# -*- test-case-name: tests.testing.test_storm -*-
 """
 One seed of the swarm: form, storm, quiet, converge, shut down.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import attrs
 from twisted.logger import globalLogPublisher
 
 from mycorrizal.service import Mycorrizal
-from mycorrizal.testing.arena import Arena, number_of
+from mycorrizal.testing.arena import Arena
+from mycorrizal.testing.canaries import planted
 from mycorrizal.testing.checkers import copies_are_wrong, views_differ
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.history import History, Operation, operations
@@ -21,7 +24,7 @@ from mycorrizal.testing.nemesis import Nemesis
 from mycorrizal.testing.plans import Fault, Plan, draw_plan
 from mycorrizal.testing.postbox import Postbox
 from mycorrizal.testing.profiles import PROFILES
-from mycorrizal.testing.sometimes import Sometimes
+from mycorrizal.testing.sometimes import DEAD_ALIVE, INDETERMINATE, Sometimes
 from mycorrizal.testing.verdicts import judge
 from mycorrizal.testing.watch import Watch
 from mycorrizal.testing.workload import (
@@ -112,10 +115,10 @@ class Storm:
         self.sometimes = Sometimes()
         self.conditions = Conditions(plan.replicas)
         self.postbox = Postbox()
-        self.watch = Watch(lambda: self.arena, self.conditions)
+        self.watch = Watch(self._arena, self.conditions)
         self._new: list[Mycorrizal] = []
         self.workload: Workload | None = None
-        self.arena = Arena(plan, self._set_up)
+        self.arena: Arena = Arena(plan, self._set_up)
         self.workload = Workload(
             self.arena, plan, self.history, self.postbox, self.watch.acknowledged
         )
@@ -129,23 +132,29 @@ class Storm:
             died=self.workload.lost,
         )
 
-    def _set_up(self, node: Mycorrizal) -> None:
-        number = number_of(node.node_id)
-        arena_lives = self.arena.lives if hasattr(self, "arena") else {}
-        self.postbox.set_up(node, arena_lives.get(number, 1))
+    def _arena(self) -> Arena:
+        return self.arena
+
+    def _set_up(self, node: Mycorrizal, life: int) -> None:
+        self.postbox.set_up(node, life)
         self.watch.set_up(node)
-        self.sometimes.set_up(node)
+        self.sometimes.set_up(node, life)
         if self.workload is None:
             self._new.append(node)
         else:
             self.workload.set_up(node)
+
+    def _logged(self, event: dict[str, Any]) -> None:
+        self.watch.logged(event)
+        self.sometimes.logged(str(event.get("log_format") or ""))
 
     # -- phases ---------------------------------------------------------------
 
     def run(self) -> Report:
         """Go through all of it."""
         found: list[Operation] = []
-        globalLogPublisher.addObserver(self.watch.logged)
+        observer: Any = self._logged
+        globalLogPublisher.addObserver(observer)
         try:
             try:
                 self._form()
@@ -158,10 +167,11 @@ class Storm:
             found = operations(self.history.records)
             story = "\n".join(self.arena.world.trace())
             digest = self.arena.world.digest()
+            self.sometimes.look_back(self.arena.nodes)
             self._close()
             gc.collect()
         finally:
-            globalLogPublisher.removeObserver(self.watch.logged)
+            globalLogPublisher.removeObserver(observer)
         return self._report(found, digest, story)
 
     @property
@@ -286,6 +296,10 @@ class Storm:
                 for op in found
                 if op.outcome == "info" and op.error[:9] != "Cancelled"
             ]
+        self.sometimes.saw(DEAD_ALIVE, sum(it[1] == "life" for it in problems))
+        self.sometimes.saw(
+            INDETERMINATE, sum(op.error.startswith("Indeterminate") for op in found)
+        )
         asserted = self.profile.asserted
         seen = sorted(it for it in problems if it[1] in asserted)
         findings = [Finding(*it) for it in seen]
@@ -315,6 +329,12 @@ def run_seed(
     profile: str,
     faults: Sequence[Fault] | None = None,
     until: float | None = None,
+    canary: str | None = None,
 ) -> Report:
-    """Run one seed in one kind of weather."""
-    return Storm(seed, profile, faults=faults, until=until).run()
+    """
+    Run one seed in one kind of weather.
+
+    :param canary: Plant this bug, to see whether it is found.
+    """
+    with planted(canary) if canary is not None else nullcontext():
+        return Storm(seed, profile, faults=faults, until=until).run()

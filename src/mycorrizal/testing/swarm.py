@@ -25,6 +25,7 @@ import attrs
 from twisted.logger import globalLogBeginner
 
 import twisted
+from mycorrizal.testing.canaries import CANARIES
 from mycorrizal.testing.minimise import minimise
 from mycorrizal.testing.plans import Fault, draw_plan
 from mycorrizal.testing.profiles import PROFILES, excluded_pairs
@@ -112,35 +113,41 @@ def begin_quietly() -> None:
 
 def log_nowhere() -> None:
     """Storms log much, and on purpose; the watch of each sees all of it."""
-    globalLogBeginner.beginLoggingTo(
-        [], redirectStandardIO=False, discardBuffer=True
-    )
+    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
 
 
-def run_seeds(
-    seeds: Sequence[int], profile: str, jobs: int, until: float | None = None
+#: A storm's seed and its weather.
+Case = tuple[int, str]
+
+
+def run_cases(
+    cases: Sequence[Case],
+    jobs: int,
+    until: float | None = None,
+    canary: str | None = None,
 ) -> Iterator[Report]:
     """
-    Run some seeds in `jobs` processes, 1 being this one; the reports come in
-    the order of the seeds, whoever is through first.
+    Run some storms in `jobs` processes, 1 being this one; the reports come in
+    the order of the cases, whoever is through first.
     """
     if jobs == 1:
-        for seed in seeds:
-            yield run_seed(seed, profile, None, until)
+        for seed, profile in cases:
+            yield run_seed(seed, profile, None, until, canary)
         return
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), begin_quietly)
     try:
-        todo, done = list(reversed(seeds)), dict[int, Report]()
-        running: dict[Future[Report], int] = {}
-        for next_seed in seeds:
-            while next_seed not in done:
+        todo, done = list(reversed(cases)), dict[Case, Report]()
+        running: dict[Future[Report], Case] = {}
+        for case in cases:
+            while case not in done:
                 while todo and len(running) < jobs * _AHEAD:
-                    seed = todo.pop()
-                    running[pool.submit(run_seed, seed, profile, None, until)] = seed
+                    begun = todo.pop()
+                    future = pool.submit(run_seed, *begun, None, until, canary)
+                    running[future] = begun
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     done[running.pop(future)] = future.result()
-            yield done.pop(next_seed)
+            yield done.pop(case)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -188,12 +195,12 @@ def failure_lines(report: Report, story: bool = True) -> Iterator[str]:
         yield report.story
 
 
-def minimised(report: Report) -> list[Fault]:
+def minimised(report: Report, canary: str | None = None) -> list[Fault]:
     """The few faults with which a seed still breaks the same invariant."""
     wanted = {finding.invariant for finding in report.findings}
 
     def fails(faults: Sequence[Fault]) -> bool:
-        again = run_seed(report.seed, report.profile, faults)
+        again = run_seed(report.seed, report.profile, faults, None, canary)
         return any(finding.invariant in wanted for finding in again.findings)
 
     return minimise(draw_plan(report.seed, report.profile).faults, fails)
@@ -219,13 +226,16 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m mycorrizal.testing.swarm",
         description="Run many simulated storms and check what is promised.",
         epilog="profiles: "
-        + "; ".join(f"{profile.name}: {profile.about}" for profile in PROFILES.values()),
+        + "; ".join(
+            f"{profile.name}: {profile.about}" for profile in PROFILES.values()
+        ),
     )
     made.add_argument("--seeds", type=_seeds_of, default=100, help="how many")
     made.add_argument("--first-seed", type=_seeds_of, default=0, help="the first")
     made.add_argument("--profile", choices=sorted(PROFILES), default="all")
     made.add_argument("--jobs", type=_jobs_of, default=1, help="processes")
     made.add_argument("--until", type=float, help="stop at this simulated second")
+    made.add_argument("--canary", choices=sorted(CANARIES), help="plant this bug")
     made.add_argument(
         "--replay", action="store_true", help="one seed, and its plan and history"
     )
@@ -235,12 +245,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _replay(seed: int, profile: str, until: float | None) -> Iterator[Report]:
+def _replay(
+    seed: int, profile: str, until: float | None, canary: str | None
+) -> Iterator[Report]:
     plan = draw_plan(seed, profile)
     print(attrs.evolve(plan, faults=()))
     for fault in plan.faults:
         print(f"  {fault}")
-    yield run_seed(seed, profile, None, until)
+    yield run_seed(seed, profile, None, until, canary)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -252,13 +264,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     log_nowhere()
     first, profile, until = options.first_seed, options.profile, options.until
+    cases = [(seed, profile) for seed in range(first, first + options.seeds)]
     tally = Tally()
     reports = (
-        _replay(first, profile, until)
+        _replay(first, profile, until, options.canary)
         if options.replay
-        else run_seeds(
-            range(first, first + options.seeds), profile, options.jobs, until
-        )
+        else run_cases(cases, options.jobs, until, options.canary)
     )
     code = 0
     try:
@@ -269,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = 1
             print("\n".join(failure_lines(report)), flush=True)
             if options.minimise:
-                for fault in minimised(report):
+                for fault in minimised(report, options.canary):
                     print(f"  needed: {fault}", flush=True)
             if len(tally.failed) >= FAILURES_MAX:
                 print(f"stopped after {FAILURES_MAX} failing seeds")

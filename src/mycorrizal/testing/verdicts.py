@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_history -*-
+# -*- test-case-name: tests.testing.test_verdicts -*-
 """
 Whether a history keeps the cache's promises; each check apart from the others.
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.testing.test_swarm -*-
+# -*- test-case-name: tests.testing.test_watch -*-
 """
 What must hold at every moment of a storm, looked at twice a second.
 """
@@ -157,7 +157,8 @@ class Watch:
         holders = sum(_holds(node, write) for node in arena.running)
         # Who has died since, or left, may have been one of them.
         gone = sum(t >= began for t in self._conditions.deaths)
-        gone += len(arena.leaving) + len(arena.gone)
+        gone += len(arena.leaving)
+        gone += sum(t >= began for t in arena.stopped_at.values())
         gone += sum(born_at > began for born_at in arena.born_at.values())
         if holders + gone < write.copies:
             text = f"{write} is on {holders} nodes, not {write.copies}"
@@ -198,8 +199,9 @@ def _beyond_bounds(node: Mycorrizal) -> Iterator[str]:
             yield f"{len(peer.waiting)} links of one peer wait"
     if len(mesh.admission.connections) > CONNECTIONS_MAX:
         yield f"{len(mesh.admission.connections)} connections are open"
-    if len(mycel._asked) > QUESTIONS_MAX:
-        yield f"{len(mycel._asked)} questions whether it is settled wait"
+    questions = len(mycel._settling._asked)
+    if questions > QUESTIONS_MAX:
+        yield f"{questions} questions whether it is settled wait"
     timers = node.runtime.pending_timers()
     if timers > TIMERS_MAX:
         yield f"{timers} timers are set"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -98,7 +99,7 @@ class Workload:
         node = number % len(self.arena)
         for _ in range(len(self.arena)):
             if self.arena.awake(node):
-                self.arena.perform(node, lambda: self.act(client, node))
+                self.arena.perform(node, partial(self.act, client, node))
                 return
             node = (node + 1) % len(self.arena)
 
@@ -128,7 +129,7 @@ class Workload:
         ttl_s: float | None = 0
         if bucket == BRIEF or self.random() < 0.1:
             ttl_s = self.one_of((0, 0.5, 2.0, 8.0, 30.0))
-        expires_s = (BRIEF_TTL_S if bucket == BRIEF else None) if not ttl_s else ttl_s
+        expires_s = ttl_s or (BRIEF_TTL_S if bucket == BRIEF else None)
         payload = value.encode() + b"|" + bytes(size)
         self._do(
             client, node, "put", bucket, key, value, expires_s,
@@ -236,9 +237,7 @@ class Workload:
         done = call(self.arena[node].cache(), timeout_s)
         self._watch(done, number, node, op)
         if not done.called and self.random() < 0.01:
-            self.arena.world.later(
-                self.random(), self.arena.perform, node, done.cancel
-            )
+            self.arena.world.later(self.random(), self.arena.perform, node, done.cancel)
 
     def _watch(
         self,
