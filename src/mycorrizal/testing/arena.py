@@ -28,6 +28,7 @@ class Arena(SimCluster):
     :ivar leaving: The nodes that are being stopped.
     :ivar gone: The nodes that left, or are about to, and do not come back.
     :ivar crashed: The nodes whose last process died.
+    :ivar died_at: By number, when that was.
     :ivar stopped_at: By number, when the node last stopped in good order.
     """
 
@@ -37,6 +38,7 @@ class Arena(SimCluster):
         self.leaving: set[int] = set()
         self.gone: set[int] = set()
         self.crashed: set[int] = set()
+        self.died_at: dict[int, float] = {}
         self.stopped_at: dict[int, float] = {}
         self._set_up = setup
         names = [f"n{number}" for number in range(plan.size)]
@@ -87,6 +89,7 @@ class Arena(SimCluster):
         """Kill a node without a word."""
         self.leaving.discard(number)
         self.crashed.add(number)
+        self.died_at[number] = self.world.now_s
         super().crash(number, peers)
 
     def restart(self, number: int) -> Mycorrizal:

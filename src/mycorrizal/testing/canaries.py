@@ -12,8 +12,6 @@ A search: ``python -m mycorrizal.testing.swarm --canary NAME --profile P``.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -21,17 +19,18 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.mycel.messages import Done, Push
+from mycorrizal.mycel.messages import NEVER, Done, Push
 from mycorrizal.mycel.operations.primary import Primary
-from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.settling import Settling
+from mycorrizal.mycel.slots import handoff
 from mycorrizal.mycel.slots.handoff import Handoff
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store import Bucket, Cause
-from mycorrizal.nodosum import choice, liveness
-from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.membership import Membership
+from mycorrizal.nodosum import liveness
+from mycorrizal.nodosum.link import FRAME_PARTS, Link
 from mycorrizal.nodosum.wire import handshake
+from mycorrizal.nodosum.wire.handshake import Handshake
 from mycorrizal.runtime import Runtime
 
 T = TypeVar("T")
@@ -122,31 +121,30 @@ def _ask_nobody(
     primary._perform_settled(bucket, slot, request, *rest)
 
 
-def _no_tombstones_pushed(original: Any, handoff: Handoff, batch: Any) -> None:
+def _no_tombstones_pushed(original: Any, here: Handoff, batch: Any) -> None:
     values = tuple(it for it in batch.push.entries if it.value is not None)
-    original(handoff, attrs.evolve(batch, push=Push(batch.push.bucket, values)))
+    original(here, attrs.evolve(batch, push=Push(batch.push.bucket, values)))
 
 
-def _drop_before_push(original: Any, handoff: Handoff, **how: Any) -> None:
-    view = handoff._view
-    for bucket in handoff._buckets.by_name.values():
+def _drop_before_push(original: Any, here: Handoff, **how: Any) -> None:
+    view = here._view
+    for bucket in here._buckets.by_name.values():
         for slot in range(len(view.unsettled)):
             owners = view.placement.owners(slot, bucket.owners)
             if bucket.store.count(slot) and view.me not in owners:
                 bucket.store.drop_slot(slot, Cause.MOVED)
-    original(handoff, **how)
+    original(here, **how)
 
 
-def _no_merge_by_version(original: Any, replica: Replica, request: Any) -> Any:
-    # What comes last wins, however old it is.
-    bucket = replica._buckets.by_name.get(getattr(request, "bucket", ""))
-    if bucket is not None and isinstance(request, Push):
-        for entry in request.entries:
-            for table in bucket.store._tables:
-                held = table.get(entry.key)
-                if held is not None and held.stamp > entry.stamp:
-                    held.stamp = entry.stamp - 1
-    return original(replica, request)
+def _through_at_once(
+    original: Any, settling: Settling, question: Any, done: Any
+) -> None:
+    settling._clock.observe(question.clock)
+    done(Done(existed=True))
+
+
+def _never_expires(original: Any, deadline: float, now: float) -> int:
+    return NEVER
 
 
 def _forget_clocks(original: Any, clock: HybridClock, stamp: int) -> None:
@@ -160,24 +158,15 @@ def _wall_stamps(original: Any, clock: HybridClock) -> int:
     return stamp
 
 
-def _reads_uncommitted(original: Any, writes: Writes, write: Any) -> None:
-    # Readable before its copies stand.
-    bucket, now = write.bucket.store, writes._now()
-    me = writes._view.me
-    bucket.merge(
-        write.slot, write.key, write.value, write.stamp, me, write.deadline, now
-    )
-    original(writes, write)
-
-
 # -- links, members, time ------------------------------------------------------------
 
 
-def _lose_a_frame(original: Any, peer: Any) -> Any:
-    contest = peer.contest
-    if contest is not None and peer.link is not None and peer.link.queued_bytes:
-        del peer.link._queue[:2]
-    return original(peer)
+def _lose_a_frame(original: Any, link: Link) -> None:
+    # What waited while the transport was full is what gets lost.
+    if len(link._queue) >= FRAME_PARTS:
+        link.queued_bytes -= sum(map(len, link._queue[:FRAME_PARTS]))
+        del link._queue[:FRAME_PARTS]
+    original(link)
 
 
 def _twice(original: Any, link: Link, head: bytes, payload: bytes) -> bool:
@@ -187,39 +176,120 @@ def _twice(original: Any, link: Link, head: bytes, payload: bytes) -> bool:
     return sent
 
 
-def _out_of_order(original: Any, link: Link) -> None:
-    # A queue that is cut into bursts goes out from its end.
-    original(link)
+def _trust_initiators(original: Any, shake: Handshake, proof: bytes) -> Any:
+    # Whatever was proved is what was expected.
+    return original(shake, shake._proof(handshake._INITIATOR)[1])
 
 
-def _trust_all(original: Any, proof: bytes, expected: bytes) -> bool:
-    return True
+def _trust_responders(original: Any, shake: Handshake, proof: bytes) -> Any:
+    return original(shake, shake._proof(handshake._RESPONDER)[1])
 
 
 def _never_dead(original: Any, peer: Any, config: Any, now: float) -> list[Any]:
     return []
 
 
-def _never_overslept(original: Any, peers: Any, now: float) -> list[Any]:
-    return []
+class _WallTimer:
+    """A reactor's call in place of a `mycorrizal.runtime.Timer`."""
+
+    def __init__(self, call: Any) -> None:
+        self.active = call.active
+        self._call = call
+
+    def cancel(self) -> None:
+        """Forget the call."""
+        if self._call.active():
+            self._call.cancel()
 
 
 def _by_wall_clock(
     original: Any, runtime: Runtime, delay_s: float, call: Any, *arguments: Any
-) -> Any:
-    """Timers that are checked against the wall clock."""
-    due_s = runtime.wall() + delay_s
-
-    def look() -> None:
-        left_s = due_s - runtime.wall()
-        if left_s > 0.001:
-            timer.due_s = runtime.now()  # type: ignore[misc]
-            original(runtime, min(left_s, 60.0), look)
-        else:
-            call(*arguments)
-
-    timer = original(runtime, delay_s, look)
-    return timer
+) -> _WallTimer:
+    reactor: Any = runtime.reactor
+    return _WallTimer(reactor.callLater(max(0.0, delay_s), call, *arguments))
 
 
-CANARIES: Final[dict[str, Canary]] = {}
+def _canary(
+    profile: str, seed: int, seeds: int, invariant: str, about: str, *patches: Patch
+) -> Canary:
+    return Canary(about, profile, seed, seeds, invariant, patches)
+
+
+CANARIES: Final[dict[str, Canary]] = {
+    "early-ok": _canary(
+        "calm", 0, 1, "copies-at-ack",
+        "a write is acknowledged before its copies stand",
+        (Writes, "begin", _acknowledge_early),
+    ),
+    "no-tombstone": _canary(
+        "crashes", 0, 1, "deleted",
+        "a delete leaves no tombstone",
+        (Bucket, "merge", _no_tombstone),
+    ),
+    "stale-primary": _canary(
+        "restarts", 0, 1, "copies",
+        "who was primary of a slot stays so as long as it lives",
+        (View, "change", _stale_primary),
+    ),
+    "ask-nobody": _canary(
+        "restarts", 0, 1, "acknowledged",
+        "operations on unsettled slots ask no other holders",
+        (Primary, "_fetch", _ask_nobody),
+    ),
+    "push-no-tombstones": _canary(
+        "restarts", 0, 1, "copies",
+        "a push leaves out tombstones",
+        (Handoff, "_send", _no_tombstones_pushed),
+    ),
+    "drop-early": _canary(
+        "restarts", 0, 1, "acknowledged",
+        "slots that have moved are dropped before they were pushed",
+        (Handoff, "begin", _drop_before_push),
+    ),
+    "through-early": _canary(
+        "crashes", 0, 1, "acknowledged",
+        "a node says that it has pushed all before it has",
+        (Settling, "asked", _through_at_once),
+    ),
+    "immortal-copies": _canary(
+        "restarts", 0, 1, "expired",
+        "copies that are pushed live for ever",
+        (handoff, "remaining_ms", _never_expires),
+    ),
+    "deaf-clock": _canary(
+        "clocks", 0, 1, "order",
+        "a clock does not move up to the stamps of others",
+        (HybridClock, "observe", _forget_clocks),
+    ),
+    "clock-goes-back": _canary(
+        "clocks", 0, 1, "clock",
+        "stamps follow the wall clock back",
+        (HybridClock, "tick", _wall_stamps),
+    ),
+    "lost-frame": _canary(
+        "network", 0, 1, "delivery",
+        "a link that was held up goes on with its second frame",
+        (Link, "resume", _lose_a_frame),
+    ),
+    "sent-twice": _canary(
+        "calm", 0, 1, "messages",
+        "a message is sent twice",
+        (Link, "post", _twice),
+    ),
+    "no-proof": _canary(
+        "network", 0, 1, "strangers",
+        "any proof of knowing the secret is taken",
+        (Handshake, "_auth_i", _trust_initiators),
+        (Handshake, "_auth_r", _trust_responders),
+    ),
+    "immortal-nodes": _canary(
+        "crashes", 0, 1, "death",
+        "nobody is ever taken for dead for being silent",
+        (liveness, "check", _never_dead),
+    ),
+    "wall-timers": _canary(
+        "clocks", 0, 1, "time",
+        "timers follow the wall clock",
+        (Runtime, "call_later", _by_wall_clock),
+    ),
+}  # fmt: skip

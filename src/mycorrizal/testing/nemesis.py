@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
+import attrs
+
 from mycorrizal.config import Config
-from mycorrizal.nodosum import new_secret
+from mycorrizal.nodosum import derive_key, new_secret
 from mycorrizal.service import Mycorrizal
 from mycorrizal.testing import profiles as kinds
 from mycorrizal.testing.arena import NODES_MAX, Arena
+from mycorrizal.testing.cluster import SECRET
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.host import Farewell, HostState
 from mycorrizal.testing.plans import Fault, changes_members
@@ -296,6 +299,14 @@ class Nemesis:
             static=[it.address for it in self.arena.hosts],
         )
         stranger = Mycorrizal(host.reactor, config)
+        if fault.nodes[0] % 2:
+            # An impostor: all it lacks is what nodes prove themselves by.
+            ring, known = (
+                stranger.nodosum.config.keys,
+                derive_key(SECRET, config.cluster_name),
+            )
+            ring.keys = (attrs.evolve(known, node=ring.first.node),)
+            ring.by_id = {key.key_id: key for key in ring.keys}
         stranger.when_ready().addErrback(lambda _: None)
         self.strangers.append(stranger)
         host.reactor.perform(lambda _: stranger.startService())

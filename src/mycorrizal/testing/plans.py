@@ -23,6 +23,9 @@ SIZES: Final = (1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7)
 REPLICAS: Final = (0, 1, 1, 1, 2)
 #: Faults of one storm.
 FAULTS_MAX: Final = 24
+#: A simulated window arrives in one piece: on a slower link a node would not be
+#: heard for as long as that takes.
+SLOW_BYTES_PER_S_MIN: Final = 40_000
 #: Faults that change who is there.
 _MEMBERS: Final = frozenset((kinds.CRASH, kinds.RESTART, kinds.LEAVE, kinds.JOIN))
 
@@ -196,7 +199,7 @@ def _draw(dice: Dice, kind: str, at_s: float, size: int) -> Fault:
     if kind == kinds.DRIFT:
         return Fault(at_s, 0, kind, (node,), "", int(dice.between(-10_000, 10_000)))
     if kind == kinds.SLOW:
-        bytes_per_s = dice.scale(10_000, 1_000_000)
+        bytes_per_s = dice.scale(SLOW_BYTES_PER_S_MIN, 1_000_000)
         return Fault(at_s, dice.scale(1, 30), kind, pair, "", bytes_per_s)
     if kind == kinds.LOSSY:
         return Fault(at_s, dice.scale(1, 30), kind, pair, "", dice.between(0.1, 1))

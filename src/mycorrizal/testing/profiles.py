@@ -34,6 +34,7 @@ INVARIANTS: Final[dict[str, str]] = {
     "versions": "The version of a key never goes back on a node.",
     "clock": "The clock of stamps never goes back in a process.",
     "life": "A node that lives, and is heard, is not taken for dead.",
+    "death": "A node that died is taken for dead within 10 s.",
     "strangers": "Who does not know the secret is never linked.",
     "views": "30 s after all is well, each node sees each, and no slot moves.",
     "copies": "Then each key is on its owners alone, in one version.",

@@ -28,6 +28,8 @@ LOOK_S: Final = 0.5
 SECOND_LINK_S: Final = 1.0
 #: A process that began so lately may be taken for its predecessor.
 BORN_S: Final = 12.0
+#: A death is noticed within this, by whoever has been awake as long.
+DEATH_S: Final = 10.0
 #: Problems that are remembered.
 PROBLEMS_MAX: Final = 20
 #: Bounds of a node's tables.
@@ -84,6 +86,7 @@ class Watch:
         for number, node in enumerate(arena.nodes):
             if arena.live(number) and arena.hosts[number].state is HostState.UP:
                 self._look_at_links(node)
+                self._look_at_dead(number, node)
                 for text in _beyond_bounds(node):
                     self.problem("bounds", f"{node.node_id}: {text}")
                 self._look_at_clock(number, node)
@@ -103,6 +106,23 @@ class Watch:
                 self._second_links.pop(pair, None)
             elif now - self._second_links.setdefault(pair, now) > SECOND_LINK_S:
                 self.problem("one-link", f"{node.node_id} has {count} links to one")
+
+    def _look_at_dead(self, number: int, node: Mycorrizal) -> None:
+        arena, now = self.arena, self.arena.world.now_s
+        since = now - DEATH_S
+        paused = self._conditions.paused_s(since, now)
+        if arena.born_at[number] > since or paused or number in arena.leaving:
+            return
+        for dead in arena.crashed:
+            died_at = arena.died_at[dead]
+            if died_at <= since and self._takes_for_member(node, dead):
+                text = f"{node.node_id} has n{dead} for a member since {died_at:.3f}"
+                self.problem("death", text)
+
+    def _takes_for_member(self, node: Mycorrizal, number: int) -> bool:
+        node_key = self.arena[number].nodosum.me.node_key
+        peer = node.nodosum.membership.peers.get(node_key)
+        return peer is not None and peer.member
 
     def _look_at_clock(self, number: int, node: Mycorrizal) -> None:
         process = number, self.arena.lives[number]
