@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mycorrizal.errors import AuthenticationError
 from mycorrizal.nodosum import NodosumService
 from mycorrizal.nodosum.acl import node_key_of
 from mycorrizal.nodosum.contacts import RETRY_MAX_S, Phase
@@ -240,7 +241,8 @@ class WrongPlaceTests(MeshTestCase):
         self.world.advance(5)
         before = self.world.steps
         self.world.advance(60)
-        self.assertEqual(states(b), {"b": "alive"})
+        self.assertEqual(states(b), {"b": "joining"})
+        self.failureResultOf(b.readiness.when_ready(), AuthenticationError)
         self.assertLess(self.world.steps - before, 4000)
         self.assertEqual(self.world.errors(), [])
 

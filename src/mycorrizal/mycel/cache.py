@@ -134,11 +134,12 @@ class Cache:
         """
         if max_entries is None and max_bytes is None:
             max_entries = ENTRIES_MAX_DEFAULT
-            self._log.info(
-                "Bucket {bucket} has no limit; it gets max_entries={max_entries}",
-                bucket=name,
-                max_entries=max_entries,
-            )
+            if name not in self._buckets:
+                self._log.info(
+                    "Bucket {bucket} has no limit; it gets max_entries={max_entries}",
+                    bucket=name,
+                    max_entries=max_entries,
+                )
         settings = BucketSettings(name, ttl_s, max_entries, max_bytes, replicas)
         try:
             settings.validate()

@@ -149,9 +149,14 @@ class Admission:
         if event.code is not RejectCode.BUSY:
             protocol.refusal = event.reason
         if event.by_peer:
-            self._say(protocol, "{place} refused us: {reason}", place, event.reason)
+            self.tell(protocol, event.reason)
         else:
             self._say(protocol, "Refused {place}: {reason}", place, event.reason)
+
+    def tell(self, protocol: LinkProtocol, reason: str) -> None:
+        """Say why a node does not want us."""
+        place = format_address(protocol.dialled or protocol.address)
+        self._say(protocol, "{place} refused us: {reason}", place, reason)
 
     def broken(self, protocol: LinkProtocol, error: RemoteProtocolError) -> None:
         """A connection broke the protocol."""

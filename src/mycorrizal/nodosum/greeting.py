@@ -82,6 +82,7 @@ class Greeting:
         self._tcp_port = tcp_port
         self._token_bytes = entropy.token_bytes
         self._asked: OrderedDict[Address, tuple[bytes, int]] = OrderedDict()
+        self._given: OrderedDict[Address, bytes] = OrderedDict()
         self._cookie_keys: list[bytes] = []
         self._cookie_key_until = float("-inf")
         self._answers: dict[str, int] = {}
@@ -135,6 +136,10 @@ class Greeting:
             for key in self._live_keys(now)
         )
 
+    def ticket_for(self, address: Address) -> bytes:
+        """The ticket that the node at an address gave us last, or zeros."""
+        return self._given.get(address, NO_TOKEN)
+
     # -- what comes in --------------------------------------------------------
 
     def _hello_received(
@@ -172,6 +177,10 @@ class Greeting:
 
     def _greeted(self, hello: Hello, source: Address, *, asked: bool) -> Greeted:
         address = (source[0], hello.tcp_port)
+        self._given[address] = hello.ticket
+        self._given.move_to_end(address)
+        if len(self._given) > STRANGER_TABLE_MAX:
+            self._given.popitem(last=False)
         return Greeted(
             hello.node_key, hello.incarnation, address, hello.ticket, asked=asked
         )

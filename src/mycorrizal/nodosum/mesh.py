@@ -5,7 +5,7 @@ The mesh of links: performs what the cores decide, and feeds them.  (A shell.)
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 from typing import Protocol as Interface
@@ -40,12 +40,14 @@ from mycorrizal.nodosum.protocol import (
     TlsStarter,
 )
 from mycorrizal.nodosum.wire.events import Local
-from mycorrizal.nodosum.wire.limits import STRANGER_TABLE_MAX, Goodbye
+from mycorrizal.nodosum.wire.limits import Goodbye
 from mycorrizal.nodosum.wire.version import NO_TICKET, Role
 from mycorrizal.runtime import Entropy, Runtime, Timer
 
 #: Pulse connections at once.
 CLIENTS_MAX = 64
+#: What a node with ``--single`` has against others.
+RUNS_ALONE = "it runs alone (--single)"
 #: How often the cores look at the clock.
 TICK_S = 0.1
 
@@ -101,7 +103,6 @@ class Mesh:
         self._protocols: dict[Link, LinkProtocol] = {}
         self._ends: dict[Link, LinkEnd] = {}
         self._dials: set[Deferred[Any]] = set()
-        self._tickets: OrderedDict[Address, bytes] = OrderedDict()
         self._effects: deque[do.Effect] = deque()
         self._events: deque[MemberEvent] = deque()
         self._performing = False
@@ -310,10 +311,6 @@ class Mesh:
                     self._greeted(event, now)
 
     def _greeted(self, greeted: Greeted, now: float) -> None:
-        self._tickets[greeted.address] = greeted.ticket
-        self._tickets.move_to_end(greeted.address)
-        if len(self._tickets) > STRANGER_TABLE_MAX:
-            self._tickets.popitem(last=False)
         if greeted.asked and greeted.node_key != self._local.node_key:
             self.contacts.found(greeted.address, greeted.node_key)
         if not self._config.single:
@@ -325,7 +322,7 @@ class Mesh:
         """The ticket that the other side gave us by UDP, or zeros."""
         if protocol.dialled is None:
             return NO_TICKET
-        return self._tickets.get(protocol.dialled, NO_TICKET)
+        return self.greeting.ticket_for(protocol.dialled)
 
     def routes_for(self, role: Role) -> Mapping[bytes, Route]:
         """Which applications a peer or client reaches."""
@@ -366,9 +363,12 @@ class Mesh:
 
     def said_goodbye(self, link: Link, end: LinkEnd | None) -> None:
         """The other side closes a link in good order."""
+        protocol = self._protocols[link]
         if end is not None:
             self._ends[link] = end
-        protocol = self._protocols[link]
+            if end.reason is Goodbye.SINGLE and protocol.dialled:
+                self._dial_failed(protocol.dialled, None, refusal=RUNS_ALONE)
+                self.admission.tell(protocol, RUNS_ALONE)
         link.lost()
         protocol.close()
         self.closed(protocol)

@@ -351,7 +351,7 @@ class NodosumService(MultiService):
             address, reason = refusals[0]
             error = AuthenticationError(
                 f"{format_address(address)} refused us: {reason}; every node needs "
-                "the same --secret-file, --cluster-name and --tls"
+                "the same --secret-file, --cluster-name and --tls, and no --single"
             )
             self.readiness.failed(Failure(error))
             return

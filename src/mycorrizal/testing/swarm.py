@@ -35,6 +35,8 @@ from mycorrizal.testing.storm import Report, run_seed
 #: Seeds of one run, and processes.
 SEEDS_MAX: Final = 1_000_000
 JOBS_MAX: Final = 64
+#: In place of a profile: all of them, one after the other.
+EVERY: Final = "every"
 #: Failing seeds after which a run stops.
 FAILURES_MAX: Final = 20
 #: Findings that are printed of a seed.
@@ -232,12 +234,20 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--seeds", type=_seeds_of, default=100, help="how many")
     made.add_argument("--first-seed", type=_seeds_of, default=0, help="the first")
-    made.add_argument("--profile", choices=sorted(PROFILES), default="all")
+    made.add_argument(
+        "--profile",
+        choices=(*PROFILES, EVERY),
+        default="all",
+        help=f"the weather; {EVERY}: each profile in turn",
+    )
     made.add_argument("--jobs", type=_jobs_of, default=1, help="processes")
+    made.add_argument(
+        "--digests", action="store_true", help="print the digest of each storm"
+    )
     made.add_argument("--until", type=float, help="stop at this simulated second")
     made.add_argument("--canary", choices=sorted(CANARIES), help="plant this bug")
     made.add_argument(
-        "--replay", action="store_true", help="one seed, and its plan and history"
+        "--replay", action="store_true", help="the first seed alone, and its plan"
     )
     made.add_argument(
         "--minimise", action="store_true", help="find the few faults that matter"
@@ -246,13 +256,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _replay(
-    seed: int, profile: str, until: float | None, canary: str | None
+    cases: Sequence[Case], until: float | None, canary: str | None
 ) -> Iterator[Report]:
-    plan = draw_plan(seed, profile)
-    print(attrs.evolve(plan, faults=()))
-    for fault in plan.faults:
-        print(f"  {fault}")
-    yield run_seed(seed, profile, None, until, canary)
+    for seed, profile in cases:
+        plan = draw_plan(seed, profile)
+        print(attrs.evolve(plan, faults=()))
+        for fault in plan.faults:
+            print(f"  {fault}")
+        yield run_seed(seed, profile, None, until, canary)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -263,18 +274,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     log_nowhere()
-    first, profile, until = options.first_seed, options.profile, options.until
-    cases = [(seed, profile) for seed in range(first, first + options.seeds)]
+    first, until, canary = options.first_seed, options.until, options.canary
+    profiles = list(PROFILES) if options.profile == EVERY else [options.profile]
     tally = Tally()
-    reports = (
-        _replay(first, profile, until, options.canary)
-        if options.replay
-        else run_cases(cases, options.jobs, until, options.canary)
-    )
+    if options.replay:
+        reports = _replay([(first, profile) for profile in profiles], until, canary)
+    else:
+        seeds = range(first, first + options.seeds)
+        cases = [(seed, profile) for profile in profiles for seed in seeds]
+        reports = run_cases(cases, options.jobs, until, canary)
     code = 0
     try:
         for report in reports:
             tally.add(report)
+            if options.digests:
+                print(f"{report.profile} {report.seed} {report.digest}")
             if not report.findings:
                 continue
             code = 1

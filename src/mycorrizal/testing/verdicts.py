@@ -152,7 +152,8 @@ class _Key:
                 continue
             ends = [_expiry(put)]
             for touch in self.found:
-                if touch.op == "touch" and touch.began <= read.ended:
+                meets = touch.ended >= put.began and touch.began <= read.ended
+                if touch.op == "touch" and touch.existed and meets:
                     ends.append(_expiry(touch))
             # A copy lives from when it arrives: a stopped process, or a network
             # that stands still, keeps it on its way for a while.
