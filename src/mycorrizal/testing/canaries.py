@@ -171,7 +171,7 @@ def _lose_a_frame(original: Any, link: Link) -> None:
 
 def _twice(original: Any, link: Link, head: bytes, payload: bytes) -> bool:
     sent: bool = original(link, head, payload)
-    if sent and link._runtime.random() < 0.01:
+    if sent and link._runtime.random() < 0.1:
         original(link, head, payload)
     return sent
 
@@ -222,17 +222,17 @@ CANARIES: Final[dict[str, Canary]] = {
         (Writes, "begin", _acknowledge_early),
     ),
     "no-tombstone": _canary(
-        "crashes", 0, 1, "deleted",
+        "crashes", 0, 1, "copies-at-ack",
         "a delete leaves no tombstone",
         (Bucket, "merge", _no_tombstone),
     ),
     "stale-primary": _canary(
-        "restarts", 0, 1, "copies",
+        "restarts", 0, 1, "acknowledged",
         "who was primary of a slot stays so as long as it lives",
         (View, "change", _stale_primary),
     ),
     "ask-nobody": _canary(
-        "restarts", 0, 1, "acknowledged",
+        "restarts", 9, 10, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
@@ -242,53 +242,53 @@ CANARIES: Final[dict[str, Canary]] = {
         (Handoff, "_send", _no_tombstones_pushed),
     ),
     "drop-early": _canary(
-        "restarts", 0, 1, "acknowledged",
+        "restarts", 18, 19, "acknowledged",
         "slots that have moved are dropped before they were pushed",
         (Handoff, "begin", _drop_before_push),
     ),
     "through-early": _canary(
-        "crashes", 0, 1, "acknowledged",
+        "crashes", 0, 1, "copies",
         "a node says that it has pushed all before it has",
         (Settling, "asked", _through_at_once),
     ),
     "immortal-copies": _canary(
-        "restarts", 0, 1, "expired",
+        "restarts", 4, 5, "expired",
         "copies that are pushed live for ever",
         (handoff, "remaining_ms", _never_expires),
     ),
     "deaf-clock": _canary(
-        "clocks", 0, 1, "order",
+        "clocks", 1, 2, "order",
         "a clock does not move up to the stamps of others",
         (HybridClock, "observe", _forget_clocks),
     ),
     "clock-goes-back": _canary(
-        "clocks", 0, 1, "clock",
+        "clocks", 1, 2, "clock",
         "stamps follow the wall clock back",
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 0, 1, "delivery",
+        "network", 5, 6, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
     "sent-twice": _canary(
         "calm", 0, 1, "messages",
         "a message is sent twice",
-        (Link, "post", _twice),
+        (Link, "post_patiently", _twice),
     ),
     "no-proof": _canary(
-        "network", 0, 1, "strangers",
+        "network", 1, 2, "strangers",
         "any proof of knowing the secret is taken",
         (Handshake, "_auth_i", _trust_initiators),
         (Handshake, "_auth_r", _trust_responders),
     ),
     "immortal-nodes": _canary(
-        "crashes", 0, 1, "death",
+        "crashes", 2, 3, "death",
         "nobody is ever taken for dead for being silent",
         (liveness, "check", _never_dead),
     ),
     "wall-timers": _canary(
-        "clocks", 0, 1, "time",
+        "clocks", 1, 2, "order",
         "timers follow the wall clock",
         (Runtime, "call_later", _by_wall_clock),
     ),

@@ -139,7 +139,8 @@ class Nemesis:
 
     def _leave(self, fault: Fault) -> bool:
         number = self._number(fault)
-        if not self._may_stop(number) or len(self.arena.running) < 3:
+        staying = len(self.arena.running) - len(self.arena.leaving)
+        if not self._may_stop(number) or staying < 3:
             return False
         self.arena.gone.add(number)
         self._stop(number, lambda: None)

@@ -28,7 +28,7 @@ import twisted
 from mycorrizal.testing.canaries import CANARIES
 from mycorrizal.testing.minimise import minimise
 from mycorrizal.testing.plans import Fault, draw_plan
-from mycorrizal.testing.profiles import PROFILES, excluded_pairs
+from mycorrizal.testing.profiles import PROFILES, excluded_pairs, later_pairs
 from mycorrizal.testing.sometimes import SOMETIMES
 from mycorrizal.testing.storm import Report, run_seed
 
@@ -49,6 +49,8 @@ _AHEAD: Final = 3
 class Tally:
     """
     What a run has seen, over all seeds.
+
+    :ivar losses: Findings of an acknowledged write that is gone.
     """
 
     seeds: int = 0
@@ -56,6 +58,7 @@ class Tally:
     operations: int = 0
     judged: int = 0
     excluded: int = 0
+    losses: int = 0
     findings: int = 0
     failed: list[Report] = attrs.field(factory=list)
     profiles: set[str] = attrs.field(factory=set)
@@ -71,6 +74,7 @@ class Tally:
         self.operations += report.operations
         self.judged += report.judged
         self.excluded += report.excluded
+        self.losses += sum(it.invariant == "acknowledged" for it in report.findings)
         self.findings += len(report.findings)
         self.profiles.add(report.profile)
         self.tolerated.update(report.tolerated)
@@ -87,16 +91,17 @@ class Tally:
             yield f"  {self.sometimes[what]:9,}  {what}"
         yield f"faults: {_counts(self.faults)}"
         yield f"outcomes: {_counts(self.outcomes)}"
-        pairs = excluded_pairs(tuple(sorted(self.profiles)))
+        pairs, later = excluded_pairs(self.profiles), later_pairs(self.profiles)
         yield (
-            f"not asserted: {pairs} pairs of profile and invariant, which did not "
-            f"hold {self.tolerated.total()} times ({_counts(self.tolerated)}); "
+            f"not asserted: {pairs} pairs of profile and invariant ({later} of them "
+            f"to hold later), which did not hold "
+            f"{self.tolerated.total()} times ({_counts(self.tolerated)}); "
             f"{self.excluded:,} operations fell into splits"
         )
         yield (
             f"{self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours, "
             f"{self.operations:,} operations checked ({self.judged:,} to the "
-            f"promises of quiet times), {self.findings} findings"
+            f"promises of quiet times), {self.losses} losses, {self.findings} findings"
         )
 
 

@@ -1,0 +1,200 @@
+"""Tests for `mycorrizal.testing.swarm`."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mycorrizal.testing import swarm
+from mycorrizal.testing.profiles import PROFILES
+from mycorrizal.testing.sometimes import SOMETIMES
+from mycorrizal.testing.storm import Finding, Report
+from tests.testing.quiet import Quiet
+
+#: A storm that ends soon.
+SHORT = ("--until", "4")
+
+
+def a_report(seed: int = 1, *texts: str, **changes: Any) -> Report:
+    """A storm's report with these findings."""
+    values: dict[str, Any] = {
+        "seed": seed, "profile": "calm", "simulated_s": 3600.0, "operations": 10,
+        "judged": 8, "excluded": 2, "tolerated": {"copies": 1},
+        "outcomes": {"put ok": 10}, "faults": {"crash": 2},
+        "sometimes": {SOMETIMES[0]: 3}, "digest": "d1", "story": "the last events",
+        "findings": tuple(Finding(7.0 + n, "stale", t) for n, t in enumerate(texts)),
+    }  # fmt: skip
+    return Report(**{**values, **changes})
+
+
+class CommandTests(Quiet, SynchronousTestCase):
+    """What ``python -m mycorrizal.testing.swarm`` does and says."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # The observers of the test's own run stay.
+        self.patch(swarm, "log_nowhere", lambda: None)
+
+    def run_swarm(self, *arguments: str) -> tuple[int, list[str]]:
+        """Its exit code, and the lines that it prints."""
+        out = io.StringIO()
+        with redirect_stdout(out):
+            code = swarm.main(arguments)
+        return code, out.getvalue().splitlines()
+
+    def with_reports(self, *reports: Report) -> None:
+        """Let these be the reports of all storms."""
+        self.patch(swarm, "run_cases", lambda *_: iter(reports))
+
+    def asked(self) -> list[swarm.Case]:
+        """What is to be run, but is not."""
+        asked: list[swarm.Case] = []
+
+        def run_cases(cases: Sequence[swarm.Case], *_: Any) -> Iterator[Report]:
+            asked.extend(cases)
+            return iter(())
+
+        self.patch(swarm, "run_cases", run_cases)
+        return asked
+
+    def test_clean(self) -> None:
+        """All is well: exit code 0, and the last line sums it up."""
+        code, lines = self.run_swarm("--seeds", "2", "--profile", "calm", *SHORT)
+        self.assertEqual(code, 0)
+        self.assertRegex(
+            lines[-1],
+            r"^2 seeds, 0\.00 simulated hours, \d+ operations checked \(\d+ to the "
+            r"promises of quiet times\), 0 losses, 0 findings$",
+        )
+
+    def test_finding(self) -> None:
+        """A finding: exit code 1, how to play it again, the last events."""
+        self.with_reports(a_report(1), a_report(2, "read an old value"))
+        code, lines = self.run_swarm()
+        text = "\n".join(lines)
+        self.assertEqual(code, 1)
+        self.assertIn("FAIL 7.000 s  stale: read an old value", lines)
+        self.assertIn("--replay --first-seed 2 --profile calm  # until 7.000 s", text)
+        self.assertIn("the last events", lines)
+        self.assertTrue(lines[-1].startswith("2 seeds, 2.00 simulated hours, 20 op"))
+        self.assertTrue(lines[-1].endswith(", 1 findings"))
+
+    def test_many_findings(self) -> None:
+        """Of one storm's many findings the first are printed."""
+        count = swarm.FINDINGS_PRINTED_MAX + 1
+        self.with_reports(a_report(2, *["x"] * count))
+        _, lines = self.run_swarm()
+        self.assertEqual(sum(line.startswith("FAIL") for line in lines), count - 1)
+        self.assertIn("     and 1 more", lines)
+
+    def test_too_many_failures(self) -> None:
+        """A run stops when so many seeds have failed."""
+        reports = [a_report(seed, "x") for seed in range(swarm.FAILURES_MAX + 1)]
+        self.with_reports(*reports)
+        code, lines = self.run_swarm()
+        self.assertEqual(code, 1)
+        self.assertTrue(lines[-1].startswith(f"{swarm.FAILURES_MAX} seeds"))
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C ends a run, with what was seen by then."""
+
+        def interrupted(*_: Any) -> Any:
+            yield a_report()
+            raise KeyboardInterrupt
+
+        self.patch(swarm, "run_cases", interrupted)
+        code, lines = self.run_swarm()
+        self.assertEqual(code, 130)
+        self.assertTrue(lines[-1].startswith("1 seeds"))
+
+    def test_counts(self) -> None:
+        """What happened, and what was left out, is counted over all seeds."""
+        self.with_reports(a_report(1), a_report(2, profile="partitions"))
+        _, lines = self.run_swarm()
+        self.assertIn(f"  {6:9,}  {SOMETIMES[0]}", lines)
+        self.assertIn("faults: crash 4", lines)
+        self.assertIn("outcomes: put ok 20", lines)
+        pairs = len(PROFILES["partitions"].excluded)
+        self.assertTrue(lines[-2].startswith(f"not asserted: {pairs} pairs"))
+        self.assertIn("2 times (copies 2); 4 operations fell into splits", lines[-2])
+
+    def test_every_profile(self) -> None:
+        """All kinds of weather, one after the other."""
+        asked = self.asked()
+        self.run_swarm("--seeds", "2", "--first-seed", "5", "--profile", "every")
+        self.assertEqual(asked, [(n, name) for name in PROFILES for n in (5, 6)])
+
+    def test_default(self) -> None:
+        """Without options: a hundred seeds of everything at once."""
+        asked = self.asked()
+        self.run_swarm()
+        self.assertEqual(asked, [(seed, "all") for seed in range(100)])
+
+    def test_replay(self) -> None:
+        """One seed is played again; its plan is told."""
+        code, lines = self.run_swarm(
+            "--replay", "--first-seed", "3", "--profile", "crashes", *SHORT
+        )
+        self.assertEqual(code, 0)
+        self.assertTrue(lines[0].startswith("Plan(seed=3, profile='crashes'"))
+        self.assertTrue(lines[1].startswith("  Fault(at_s="))
+        self.assertTrue(lines[-1].startswith("1 seeds"))
+
+    def test_digests(self) -> None:
+        """The digest of each storm, to compare two runs by."""
+        arguments = ("--seeds", "2", "--profile", "calm", "--digests", *SHORT)
+        _, lines = self.run_swarm(*arguments)
+        self.assertRegex(lines[0], "^calm 0 [0-9a-f]+$")
+        self.assertEqual(lines[:2], self.run_swarm(*arguments)[1][:2])
+
+    def test_minimise(self) -> None:
+        """Of a failing seed's faults, those that it needs are told."""
+        code, lines = self.run_swarm(
+            "--replay", "--first-seed", "0", "--profile", "calm", "--minimise",
+            "--canary", "early-ok", *SHORT,
+        )  # fmt: skip
+        self.assertEqual(code, 1)
+        self.assertFalse(any(line.startswith("  needed:") for line in lines))
+
+        def fails(seed: int, profile: str, faults: Any, *_: Any) -> Report:
+            crash = any(fault.kind == "crash" for fault in faults)
+            return a_report(seed, *(["x"] if crash else []))
+
+        self.patch(swarm, "run_seed", fails)
+        needed = swarm.minimised(a_report(3, "x", profile="crashes"))
+        self.assertEqual([fault.kind for fault in needed], ["crash"])
+
+    def test_refused(self) -> None:
+        """Options that make no sense are refused: exit code 2."""
+        for arguments in (
+            ("--seeds", "-1"),
+            ("--seeds", str(swarm.SEEDS_MAX + 1)),
+            ("--jobs", "0"),
+            ("--jobs", str(swarm.JOBS_MAX + 1)),
+            ("--profile", "hail"),
+            ("--canary", "nightingale"),
+        ):
+            with redirect_stderr(io.StringIO()):
+                raised = self.assertRaises(SystemExit, swarm.main, arguments)
+            self.assertEqual(raised.code, 2, arguments)
+
+    def test_bounds(self) -> None:
+        """Numbers at their bounds are taken."""
+        options = swarm.parser().parse_args(
+            ["--seeds", str(swarm.SEEDS_MAX), "--jobs", str(swarm.JOBS_MAX)]
+        )
+        self.assertEqual((options.seeds, options.jobs), (swarm.SEEDS_MAX, 64))
+
+    def test_no_git(self) -> None:
+        """Where the commit can't be known, that is said."""
+
+        def run(*_: Any, **__: Any) -> Any:
+            raise OSError
+
+        self.patch(subprocess, "run", run)
+        self.assertEqual(swarm.described(), "unknown")

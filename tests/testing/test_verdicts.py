@@ -1,0 +1,189 @@
+"""Tests for `mycorrizal.testing.verdicts`: each check can fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mycorrizal.testing.conditions import Conditions
+from mycorrizal.testing.history import FAIL, INFO, OK, History, Version, operations
+from mycorrizal.testing.verdicts import Verdict, judge
+
+
+def version(number: int) -> Version:
+    """The number-th version there is."""
+    return number << 16, "00" * 16
+
+
+class VerdictTests(SynchronousTestCase):
+    """A history that breaks a promise is found, one that keeps it is not."""
+
+    def setUp(self) -> None:
+        self.history = History()
+        self.conditions = Conditions(replicas=1)
+        self.conditions.well(0.0, 3)
+        self.now = 0.0
+
+    def did(
+        self,
+        op: str,
+        value: str | None = None,
+        number: int | None = None,
+        outcome: str = OK,
+        **more: Any,
+    ) -> None:
+        """One second passes, and in it an operation on one key."""
+        begun = {name: more.pop(name) for name in ("ttl_s",) if name in more}
+        began, took_s = self.now, more.pop("took_s", 0.5)
+        timeout_s = more.pop("timeout_s", 5.0)
+        self.now += 1.0
+        written = value if op == "put" else None
+        where = more.pop("bucket", "b"), "k"
+        it = self.history.invoke(
+            began, "c0", op, *where, written, timeout_s=timeout_s, **begun
+        )
+        found = value if op in ("get", "entry") else None
+        stands = None if number is None else version(number)
+        more.setdefault("copies", 2 if op == "put" else 0)
+        self.history.end(
+            began + took_s, it, outcome, value=found, version=stands, **more
+        )
+
+    def judged(self, evicting: frozenset[str] = frozenset()) -> Verdict:
+        found = operations(self.history.records)
+        return judge(found, self.conditions, evicting)
+
+    def check(self, *invariants: str) -> None:
+        """These are broken, and no others."""
+        broken = [invariant for _, invariant, _ in self.judged().problems]
+        self.assertEqual(broken, list(invariants))
+
+    def test_all_is_well(self) -> None:
+        """Writes, reads and deletes as they should be."""
+        self.did("put", "v1", 1)
+        self.did("get", "v1")
+        self.did("entry", "v1", 1)
+        self.did("put", "v2", 2)
+        self.did("entry", "v2", 2)
+        self.did("delete", None, 3)
+        self.did("get")
+        self.check()
+        self.assertEqual((self.judged().judged, self.judged().excluded), (7, 0))
+
+    def test_lost(self) -> None:
+        """An acknowledged write is gone."""
+        self.did("put", "v1", 1)
+        self.did("get")
+        self.check("acknowledged")
+
+    def test_may_be_lost(self) -> None:
+        """... which is no wonder when both of its holders have died."""
+        self.did("put", "v1", 1)
+        self.conditions.died(1.1)
+        self.conditions.died(1.2)
+        self.now = 8.0
+        self.conditions.well(7.0, 1)
+        self.did("get")
+        self.check()
+
+    def test_stale(self) -> None:
+        """A value that was overwritten is read."""
+        self.did("put", "v1", 1)
+        self.did("put", "v2", 2)
+        self.did("entry", "v1", 1)
+        self.check("stale")
+
+    def test_in_a_split(self) -> None:
+        """... which is not judged while the cluster was split."""
+        self.did("put", "v1", 1)
+        self.did("put", "v2", 2)
+        self.conditions.split("cut", 1.9)
+        self.did("entry", "v1", 1)
+        self.check()
+        self.assertEqual(self.judged().excluded, 1)
+
+    def test_deleted(self) -> None:
+        """A value that was deleted is read."""
+        self.did("put", "v1", 1)
+        self.did("delete", None, 2)
+        self.did("entry", "v1", 1)
+        self.check("deleted")
+
+    def test_returned(self) -> None:
+        """An older value comes back when the last one has expired."""
+        self.did("put", "v1", 1)
+        self.did("put", "v2", 2, ttl_s=1.0)
+        self.now = 9.0
+        self.did("entry", "v1", 1)
+        self.check("returned")
+
+    def test_order(self) -> None:
+        """Of two writes, the later has the lower version."""
+        self.did("put", "v1", 5)
+        self.did("put", "v2", 4)
+        self.check("order")
+
+    def test_phantom(self) -> None:
+        """A value is read that nobody wrote, or whose write failed."""
+        self.did("get", "v9")
+        self.did("put", "v1", outcome=FAIL)
+        self.did("get", "v1")
+        self.check("phantom", "phantom")
+
+    def test_expired(self) -> None:
+        """A value is read long after its time to live."""
+        self.did("put", "v1", 1, ttl_s=1.0)
+        self.now = 9.0
+        self.did("get", "v1")
+        self.check("expired")
+
+    def test_expired_but_touched(self) -> None:
+        """... which is right if it was given a longer one meanwhile."""
+        self.did("put", "v1", 1, ttl_s=1.0)
+        self.did("touch", None, 2, ttl_s=60.0, copies=2)
+        self.now = 9.0
+        self.did("entry", "v1", 2)
+        self.check()
+
+    def test_touched_before(self) -> None:
+        """... and wrong if what was touched is another value, of before."""
+        self.did("put", "v1", 1)
+        self.did("touch", None, 2, ttl_s=60.0, copies=2)
+        self.did("put", "v2", 3, ttl_s=1.0)
+        self.now = 9.0
+        self.did("entry", "v2", 3)
+        self.check("expired")
+
+    def test_has_expired(self) -> None:
+        """Nothing is read of what may have expired."""
+        self.did("put", "v1", 1, ttl_s=1.0)
+        self.did("get")
+        self.check()
+
+    def test_may_have_been_deleted(self) -> None:
+        """Nothing is read where a delete may have had an effect."""
+        self.did("put", "v1", 1)
+        self.did("delete", outcome=INFO)
+        self.did("get")
+        self.check()
+
+    def test_evicted(self) -> None:
+        """Nothing is read where a full bucket may have let it go."""
+        self.did("put", "v1", 1, bucket="small")
+        self.did("get", bucket="small")
+        self.check("acknowledged")
+        self.assertEqual(self.judged(frozenset(("small",))).problems, [])
+
+    def test_late(self) -> None:
+        """An operation takes longer than it may."""
+        self.did("get", timeout_s=2.0, took_s=2.5)
+        self.check()
+        self.did("get", timeout_s=2.0, took_s=2.6)
+        self.check("time")
+
+    def test_late_for_a_pause(self) -> None:
+        """... which is right if a process stood still as long."""
+        self.conditions.pauses.append((0.5, 1.5))
+        self.did("get", timeout_s=2.0, took_s=3.5)
+        self.check()

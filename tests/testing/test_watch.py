@@ -1,0 +1,160 @@
+"""Tests for `mycorrizal.testing.watch`: each check can fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from mycorrizal.nodosum import MemberDied
+from mycorrizal.testing.arena import Arena
+from mycorrizal.testing.conditions import Conditions
+from mycorrizal.testing.history import OK, Operation
+from mycorrizal.testing.watch import DEATH_S, PROBLEMS_MAX, SECOND_LINK_S, Watch
+from mycorrizal.testing.workload import SMALL
+from tests.testing.quiet import Quiet, a_plan
+
+
+class WatchTests(Quiet, SynchronousTestCase):
+    """One who looks into all nodes, and tells what is wrong."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.conditions = Conditions(1)
+        self.watch = Watch(self.arena_of, self.conditions)
+        self.arena: Arena = Arena(a_plan(), lambda node, life: self.watch.set_up(node))
+        for number in range(3):
+            self.arena.start(number)
+        self.arena.until(self.arena.converged)
+        made = self.arena[0].cache().create_bucket("b", max_entries=10, replicas=1)
+        self.arena.result_of(made)
+
+    def arena_of(self) -> Arena:
+        return self.arena
+
+    def check(self, *invariants: str) -> None:
+        """These are broken, and no others."""
+        self.assertEqual([it[1] for it in self.watch.problems], list(invariants))
+
+    def put(self) -> Any:
+        """Put a value; the table that has it on one of its nodes."""
+        self.arena.result_of(self.arena[0].cache().put("b", "k", b"v"))
+        for node in self.arena.nodes:
+            for table in node.mycel.buckets.by_name["b"].store._tables:
+                if b"k" in table:
+                    return table
+        raise AssertionError("it is nowhere")
+
+    def test_all_is_well(self) -> None:
+        """Nothing is wrong with nodes that are left alone."""
+        self.put()
+        self.watch.begin()
+        self.arena.advance(10)
+        self.check()
+        self.assertGreater(len(self.conditions.well_at), 10)
+
+    def test_versions(self) -> None:
+        """The version of a key goes back, or its entry is another's."""
+        table = self.put()
+        self.watch.look()
+        table[b"k"].stamp -= 1
+        self.watch.look()
+        self.check("versions")
+
+    def test_clock(self) -> None:
+        """The clock of stamps goes back."""
+        self.put()
+        self.watch.look()
+        self.arena[0].mycel.clock.last -= 1
+        self.watch.look()
+        self.check("clock")
+
+    def test_second_link(self) -> None:
+        """Two links of one pair are up for longer than a moment."""
+        protocols: Any = self.arena[0].nodosum.mesh._protocols
+        again = [*protocols, *protocols]
+        self.arena[0].nodosum.mesh._protocols = again  # type: ignore[assignment]
+        self.watch.look()
+        self.check()
+        self.arena.advance(SECOND_LINK_S + 0.1)
+        self.watch.look()
+        self.check("one-link", "one-link")
+
+    def test_stranger(self) -> None:
+        """A link to somebody who is not of the cluster."""
+        link = next(iter(self.arena[0].nodosum.mesh._protocols))
+        link.peer_id = "mallory"
+        self.watch.look()
+        self.check("strangers")
+
+    def test_bounds(self) -> None:
+        """A queue, or the number of timers, is beyond its bound."""
+        link = next(iter(self.arena[0].nodosum.mesh._protocols))
+        link.queued_bytes = 1 << 40
+        self.watch.look()
+        self.check("bounds")
+
+    def test_taken_for_dead(self) -> None:
+        """A node that lives is taken for dead; it may write apart."""
+        self.arena.advance(20)
+        node = next(it for it in self.arena[0].nodes() if it.id == "n1")
+        self.arena[0].nodosum.member_changed(MemberDied(node))
+        self.check("life")
+        self.assertIsNotNone(self.conditions.splits.since)
+
+    def test_death_is_noticed(self) -> None:
+        """A node that died is still taken for a member."""
+        self.arena.advance(20)
+        peer = self.arena[0].nodosum.membership.peers[self.arena[1].nodosum.me.node_key]
+        self.arena.crash(1)
+        self.arena.advance(DEATH_S + 1)
+        self.watch.look()
+        self.check()
+        self.assertFalse(peer.member)
+        peer.state = next(
+            it.state for it in self.arena[0].nodosum.membership.peers.values()
+            if it.member
+        )  # fmt: skip
+        self.watch.look()
+        self.check("death")
+
+    def test_copies_at_ack(self) -> None:
+        """A write is on fewer nodes than its client is told."""
+        table = self.put()
+        entry, now = table[b"k"], self.arena.world.now_s
+        write = Operation(
+            1, "c0", "put", "b", "k", "v", None, 5.0, now, now, OK,
+            version=(entry.stamp, entry.origin.hex()), copies=2,
+        )  # fmt: skip
+        self.watch.acknowledged(write)
+        self.check()
+        write.copies = 3
+        write.bucket = SMALL
+        self.watch.acknowledged(write)
+        self.check()
+        write.bucket = "b"
+        self.watch.acknowledged(write)
+        self.check("copies-at-ack")
+
+    def test_errors(self) -> None:
+        """A node logs an error of its own; what we raise ourselves is none."""
+        failure = Failure(ValueError("a bug"))
+        for text in ("A subscriber failed", "The receive function of {x} failed"):
+            self.watch.logged(
+                {
+                    "log_level": LogLevel.critical,
+                    "log_format": text,
+                    "log_failure": failure,
+                }
+            )
+        self.watch.logged({"log_level": LogLevel.warn, "log_format": "Well"})
+        self.check("errors")
+        self.assertIn("a bug", self.watch.problems[0][2])
+
+    def test_bound(self) -> None:
+        """Of many problems, the first ones are remembered."""
+        for number in range(PROBLEMS_MAX + 1):
+            self.watch.problem("views", str(number))
+        self.assertEqual(len(self.watch.problems), PROBLEMS_MAX)
