@@ -7,10 +7,15 @@ from __future__ import annotations
 import inspect
 import re
 import runpy
+import subprocess
+import sys
 import tempfile
 import unittest
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
+import click
 from twisted.python.reflect import prefixedMethodNames
 from twisted.trial import reporter
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +23,8 @@ from twisted.trial.unittest import SynchronousTestCase
 import mycorrizal
 from mycorrizal.config import FIELDS, Config
 from mycorrizal.nodosum.wire import limits
+from mycorrizal.pulse import messages, session
+from mycorrizal.pulse.cli import pulse
 from mycorrizal.tap import Options
 from tests.pages import ROOT, page_program, readme_programs
 
@@ -83,6 +90,84 @@ class SettingsPageTests(SynchronousTestCase):
         for setting, (option, _) in setting_rows().items():
             name = option.removeprefix("--").replace("-", "_")
             self.assertIn(name, ("", setting, setting.removesuffix("s")))
+
+
+def commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command line's commands that do something, each with its path."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(f"{path} {name}", inner)
+    else:
+        yield path, command
+
+
+def options_of(command: click.Command) -> set[str]:
+    """The long options of a command that its help shows."""
+    return {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.hidden
+        for name in option.opts
+    }
+
+
+class PulsePageTests(SynchronousTestCase):
+    """The page of ``pulse`` and its command line agree."""
+
+    def setUp(self) -> None:
+        self.text = (DOCS / "reference/pulse.rst").read_text()
+        parts = re.split(r"(?m)^(.+)\n-{3,}$", self.text)
+        self.sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    def test_every_command_has_a_section(self) -> None:
+        """Each command has a section with its arguments, and no other has."""
+        expected = []
+        for path, command in commands("pulse", pulse):
+            names = [
+                argument.make_metavar(click.Context(command))
+                for argument in command.params
+                if isinstance(argument, click.Argument)
+            ]
+            expected.append(" ".join([path, *names]))
+        shown = [title for title in self.sections if title.startswith("pulse ")]
+        self.assertEqual(sorted(shown), sorted(expected))
+
+    def test_every_option_is_in_its_section(self) -> None:
+        """A command's section has each of its own options, and no other."""
+        common = options_of(pulse)
+        for path, command in commands("pulse", pulse):
+            (section,) = (
+                text
+                for title, text in self.sections.items()
+                if f"{title} ".startswith(f"{path} ")
+            )
+            listed = set(re.findall(r"(?m)^``(--[a-z-]+)", section))
+            self.assertEqual(listed, options_of(command) - common, path)
+
+    def test_every_common_option_is_listed(self) -> None:
+        """The table of options has those of all commands, and no other."""
+        listed = set(re.findall(r"(?m)^``(--[a-z-]+)``", self.sections["Options"]))
+        self.assertEqual(listed, options_of(pulse) | {"--help"})
+
+    def test_every_exit_code_is_listed(self) -> None:
+        """The page has each exit code."""
+        listed = set(map(int, re.findall(r"(?m)^(\d+)  ", self.text)))
+        codes = {code for name, code in vars(session).items() if "EXIT_" in name}
+        self.assertEqual(listed, {0, *codes})
+
+    def test_every_field_is_shown(self) -> None:
+        """The page shows each field of JSON that a node may answer with."""
+        for kind in (
+            messages.Status,
+            messages.NodeStatus,
+            messages.MemberStatus,
+            messages.BucketStatus,
+            messages.RoundTrip,
+            messages.Value,
+            messages.Ok,
+        ):
+            for field in kind.__struct_fields__:
+                self.assertIn(f'"{field}": ', self.text, kind.__name__)
 
 
 class ReferenceTests(SynchronousTestCase):
@@ -155,3 +240,29 @@ class TestExampleTests(SynchronousTestCase):
         """The tutorial's tests pass as they stand."""
         program = page_program("tutorial/first-cluster.rst", "test_hello.py")
         self.check(program, 2)
+
+    def test_how_to(self) -> None:
+        """The tests of the how-to for trial pass as they stand."""
+        for name, count in (
+            ("test_sessions.py", 1),
+            ("test_messages.py", 1),
+            ("test_faults.py", 5),
+            ("test_own_code.py", 2),
+        ):
+            self.check(page_program("howto/test-your-cluster.rst", name), count)
+
+    def test_how_to_with_pytest(self) -> None:
+        """The how-to's test for pytest passes in a folder of its own."""
+        program = page_program("howto/test-your-cluster.rst", "test_failover.py")
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "test_failover.py").write_text(program)
+            ended = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        self.assertIn("1 passed", ended.stdout)
+        self.assertEqual(ended.returncode, 0)

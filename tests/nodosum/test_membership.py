@@ -117,8 +117,9 @@ class JoiningTests(CoreTestCase):
         link = link_to(HIGH)
         self.core.authenticated(link, 0.0)
         effects = self.core.welcomed(link, welcome_of(HIGH), 0.0)
-        self.assertIn(SendPeers(first, (entry(HIGH),)), effects)
-        self.assertEqual(len([e for e in effects if isinstance(e, SendPeers)]), 1)
+        news = [e for e in effects if isinstance(e, SendPeers)]
+        told = [SendPeers(link, (entry(MIDDLE),)), SendPeers(first, (entry(HIGH),))]
+        self.assertEqual(news, told)
 
     def test_one_seed_is_enough(self) -> None:
         """Nodes that only know a third one find each other through it."""

@@ -83,10 +83,14 @@ class ThreeNodesTests(SynchronousTestCase):
         self.read_all(cluster, 2)
         cluster.close()
 
-    def test_one_seed_is_enough(self) -> None:
-        """Nodes that know only the first one find each other through it."""
-        cluster = SimCluster(5, seed=5, static=["10.0.0.1"])
-        cluster.until(cluster.formed, 2)
+    @seeds(20)
+    def test_one_seed_is_enough(self, seed: int) -> None:
+        """
+        Nodes that know only one find each other through it at once, also those
+        that come at the same moment.
+        """
+        cluster = SimCluster(5, seed=seed, static=[f"10.0.0.{seed % 5 + 1}"])
+        cluster.until(cluster.formed, 1)
         cluster.check_invariants()
         cluster.close()
 

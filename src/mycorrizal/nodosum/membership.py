@@ -163,11 +163,14 @@ class Membership:
         peer.addresses = _distinct(welcome.addresses, dialled)
         events += peer.step(PeerInput.WELCOMED, now)
         news: list[Effect] = []
-        if events:
-            news = [
+        others = [other for other in self.members() if other is not peer]
+        if events and others:
+            # The newcomer too: who has joined since our WELCOME was not in it.
+            news.append(SendPeers(link, tuple(other.entry for other in others)))
+            news += [
                 SendPeers(other.link, (peer.entry,))
-                for other in self.members()
-                if other.link is not None and other.up and other is not peer
+                for other in others
+                if other.link is not None and other.up
             ]
         self.learned(welcome.peers, now)
         return (LinkUp(peer, link), *news, *map(Notify, events))
