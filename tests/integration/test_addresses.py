@@ -188,8 +188,10 @@ async def test_file_environment_options(crew: Crew) -> None:
 
 
 def test_single(crew: Crew) -> None:
-    """A node that is alone on purpose refuses others, who are told so."""
+    """A node that is alone on purpose refuses others, who say so and end."""
     alone = crew.twist("--listen", ANY, "--single", name="alone")
     other = crew.twist("--listen", ANY, "--static", alone.address)
-    other.wait_for("Ready")
+    assert other.wait_ended() == 1
+    other.wait_for(rf"{alone.address} refused us: it runs alone \(--single\)")
     assert "joined" not in alone.log + other.log
+    alone.wait_for("Ready")
