@@ -242,5 +242,5 @@ class SingleTests(NodeCase):
         alive = [one.id for one in alone.nodes() if one.state == "alive"]
         self.assertEqual(alive, ["a"])
         self.world.result_of(alone.cache().put("s", "k", b"v"))
-        self.assertEqual(alone.nodosum.mesh.admission.connections, set())
+        self.assertEqual(alone.nodosum.mesh.admission.connections, {})
         self.stop(alone, other)

@@ -202,8 +202,8 @@ class ThreeNodesTests(ClusterTestCase):
             call.cancel()
             self.failureResultOf(call, CancelledError)
         self.cluster.advance(10)
-        self.assertEqual(self.cluster[0].mycel.router.under_way, set())
-        self.assertEqual(self.cache(0)._waiting, set())
+        self.assertEqual(self.cluster[0].mycel.router.under_way, {})
+        self.assertEqual(self.cache(0)._waiting, {})
         self.assertEqual(self.result_of(self.cache(0).put("b", key, b"w")), 2)
 
     def test_timeout_there(self) -> None:

@@ -154,7 +154,7 @@ class TalkTests(ClusterTestCase):
         self.assertIn(names, ([2], [NotRunning], [Indeterminate]))
         self.assertEqual(self.cluster.hosts[0].sockets(), [])
         self.assertEqual(self.cluster.hosts[0].reactor.getDelayedCalls(), [])
-        self.assertEqual(node.mycel.router.under_way, set())
+        self.assertEqual(node.mycel.router.under_way, {})
 
     def test_nothing_is_left_of_a_question(self) -> None:
         """Nor does one that was asking others what they have."""

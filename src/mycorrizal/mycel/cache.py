@@ -105,7 +105,7 @@ class Cache:
         self._view = insides.view
         self._primaries = insides.view.placement.primaries
         self._unsettled = insides.view.unsettled
-        self._waiting: set[Deferred[Any]] = set()
+        self._waiting: dict[Deferred[Any], None] = {}
 
     # -- buckets ----------------------------------------------------------------
 
@@ -290,14 +290,14 @@ class Cache:
         waiting = self._waiting
 
         def cancel(result: Deferred[_T]) -> None:
-            waiting.discard(result)
+            waiting.pop(result, None)
             if operation is not None:
                 operation.cancel()
 
         result: Deferred[_T] = Deferred(cancel)
 
         def done(answer: Answer) -> None:
-            waiting.discard(result)
+            waiting.pop(result, None)
             if result.called:
                 return  # It was cancelled, or the node was stopped.
             if isinstance(answer, Refused):
@@ -310,7 +310,7 @@ class Cache:
         deadline = self._now() + timeout_s
         operation = self._insides.router.route(request, slot, deadline, done)
         if not result.called:
-            waiting.add(result)
+            waiting[result] = None
         return result
 
     def _refused(
@@ -331,7 +331,7 @@ class Cache:
 
     def stop(self) -> None:
         """Fail all that still waits."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for result in waiting:
             if not result.called:
                 result.errback(NotRunning("the cache"))

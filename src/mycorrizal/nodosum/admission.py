@@ -60,11 +60,11 @@ class Admission:
         self._config = config
         self._host = host
         self._strangers: Strangers[LinkProtocol] = Strangers()
-        self._dialled: set[LinkProtocol] = set()
+        self._dialled: dict[LinkProtocol, None] = {}
         #: In order of arrival.
         self._in_tls: dict[LinkProtocol, None] = {}
         #: Every connection that is open, whatever became of it.
-        self.connections: set[LinkProtocol] = set()
+        self.connections: dict[LinkProtocol, None] = {}
         self._closing: list[Deferred[None]] = []
 
     def under_way(self) -> list[LinkProtocol]:
@@ -73,11 +73,11 @@ class Admission:
 
     def begin_handshake(self, protocol: LinkProtocol) -> Handshake:
         """A connection is there."""
-        self.connections.add(protocol)
+        self.connections[protocol] = None
         timeout_s = self._config.handshake_timeout_s
         protocol.set_deadline(timeout_s, lambda: self._late(protocol))
         if protocol.dialled is not None:
-            self._dialled.add(protocol)
+            self._dialled[protocol] = None
         else:
             victim = self._strangers.arrived(protocol, protocol.address[0])
             if victim is not None:
@@ -185,7 +185,7 @@ class Admission:
     def closed(self, protocol: LinkProtocol) -> None:
         """A connection is gone."""
         self._forget(protocol)
-        self.connections.discard(protocol)
+        self.connections.pop(protocol, None)
         self._host.closed(protocol)
         if not self.connections:
             closing, self._closing = self._closing, []
@@ -201,5 +201,5 @@ class Admission:
 
     def _forget(self, protocol: LinkProtocol) -> None:
         self._strangers.departed(protocol)
-        self._dialled.discard(protocol)
+        self._dialled.pop(protocol, None)
         self._in_tls.pop(protocol, None)

@@ -102,7 +102,7 @@ class Mesh:
         self._listening: Address = config.listen
         self._protocols: dict[Link, LinkProtocol] = {}
         self._ends: dict[Link, LinkEnd] = {}
-        self._dials: set[Deferred[Any]] = set()
+        self._dials: dict[Deferred[Any], None] = {}
         self._effects: deque[do.Effect] = deque()
         self._events: deque[MemberEvent] = deque()
         self._performing = False
@@ -268,10 +268,10 @@ class Mesh:
         )
         factory.noisy = False
         dial = endpoint(reactor, host, port, timeout=timeout_s).connect(factory)
-        self._dials.add(dial)
+        self._dials[dial] = None
 
         def done(result: object) -> None:
-            self._dials.discard(dial)
+            self._dials.pop(dial, None)
             if isinstance(result, Failure):
                 refused = result.check(ConnectionRefusedError) is not None
                 self._dial_failed(address, node_key, refused=refused)

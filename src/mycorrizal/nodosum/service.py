@@ -111,7 +111,7 @@ class NodosumService(MultiService):
         self._discoveries: list[IDiscovery] = []
         self._found: dict[IDiscovery, list[Address]] = {}
         self._rounds: dict[IDiscovery, Timer] = {}
-        self._lookups: set[Deferred[Any]] = set()
+        self._lookups: dict[Deferred[Any], None] = {}
         self._subscribers: list[Callable[[MemberEvent], object]] = []
         self._link_listeners: list[LinkListener] = []
         self.mesh = self._make_mesh()
@@ -252,11 +252,11 @@ class NodosumService(MultiService):
 
     def _look(self, discovery: IDiscovery, failures: int) -> None:
         looking: Any = discovery.discover()
-        self._lookups.add(looking)
+        self._lookups[looking] = None
         looking.addBoth(self._looked, discovery, failures)
 
     def _looked(self, result: Any, discovery: IDiscovery, failures: int) -> None:
-        self._lookups = {lookup for lookup in self._lookups if not lookup.called}
+        self._lookups = {one: None for one in self._lookups if not one.called}
         if not self.running or not self.mesh.running:
             return
         if isinstance(result, Failure):

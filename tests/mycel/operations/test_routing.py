@@ -110,7 +110,7 @@ class RouterTestCase(SynchronousTestCase):
     def check_nothing_is_left(self) -> None:
         """What was answered or cancelled has left nothing."""
         self.router.stop()
-        self.assertEqual(self.router.under_way, set())
+        self.assertEqual(self.router.under_way, {})
         self.assertEqual(self.parts.runtime.pending_timers(), 0)
 
     def route(self) -> Operation | None:

@@ -62,7 +62,8 @@ class Router:
         self.primary = primary
         self.channel = channel
         self.link_to = link_to
-        self.under_way: set[Operation] = set()
+        #: In order of arrival, as every run of a seed must have it.
+        self.under_way: dict[Operation, None] = {}
 
     def route(
         self, request: Routed, slot: int, deadline: float, done: OnDone
@@ -122,7 +123,7 @@ class Operation:
         self._done: OnDone | None = done
         self._call: tuple[Link, int] | None = None
         self._timer: Timer | None = None
-        router.under_way.add(self)
+        router.under_way[self] = None
 
     def attempt(self) -> None:
         """Send it to whoever is primary now."""
@@ -193,6 +194,6 @@ class Operation:
             link.cancel(call_id)
 
     def _forget(self) -> None:
-        self._router.under_way.discard(self)
+        self._router.under_way.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
