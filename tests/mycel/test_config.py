@@ -4,6 +4,8 @@ Settings of buckets say what is wrong with them.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import ConfigError
@@ -65,6 +67,19 @@ class BucketSettingsTests(SynchronousTestCase):
                 BucketSettings("b", replicas=good),
                 BucketSettings("b", replicas=bad),
             )
+
+    def test_kinds(self) -> None:
+        """What other nodes could not read is refused where it is written."""
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            *(("name", {"name": bad}) for bad in (5, None, b"b", "a\nb", "\ud800")),
+            ("ttl", {"ttl_s": "15m"}),
+            *(("max_entries", {"max_entries": bad}) for bad in (1.5, True, "9")),
+            *(("max_bytes", {"max_bytes": bad}) for bad in (1.5, True, "9")),
+            *(("replicas", {"replicas": bad}) for bad in (1.5, True, "1", None)),
+        ]
+        for field, settings in wrong:
+            bad = BucketSettings(**{"name": "b", **settings})
+            self.check(field, BucketSettings("b"), bad)
 
     def test_difference(self) -> None:
         """What differs is told in words, first what the other has."""

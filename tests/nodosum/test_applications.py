@@ -271,6 +271,19 @@ class SendingTests(ApplicationsTestCase):
         self.couple.run()
         self.assertEqual([len(payload) for payload in self.ring.payloads], [limit])
 
+    def test_not_bytes(self) -> None:
+        """What is no bytes is refused, and the link goes on."""
+        for wrong in ("text", None, bytearray(b"x")):
+            payload: Any = wrong
+            with self.assertRaises(ApplicationError) as raised:
+                self.a.post(payload)
+            self.assertIn(type(wrong).__name__, str(raised.exception))
+            self.failureResultOf(self.a.send(payload), ApplicationError)
+            self.failureResultOf(self.a.request(payload, "b"), ApplicationError)
+        self.a.post(b"x")
+        self.couple.run()
+        self.assertEqual(self.ring.payloads, [b"x"])
+
     def test_not_running(self) -> None:
         """A node that was stopped sends nothing."""
         self.couple.a.applications.running = False
@@ -511,6 +524,21 @@ class RequestTests(ApplicationsTestCase):
         error = self.failureResultOf(asked, LinkLost).value
         self.assertEqual(error.node_id, "b")
         self.assertEqual((stopped, self.b._answers), ([never], {}))
+
+    def test_canceller_fails(self) -> None:
+        """A canceller that raises keeps nobody from hearing that a link is lost."""
+
+        def fails(_: object) -> None:
+            raise ValueError("in the canceller")
+
+        asked = self.ask(lambda *_: Deferred(fails))
+        self.a.set_request_func(lambda *_: Deferred())
+        other_way = self.b.request(b"question", "a")
+        self.couple.run()
+        self.couple.lose()
+        self.failureResultOf(asked, LinkLost)
+        self.failureResultOf(other_way, LinkLost)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_asking_again_when_the_link_is_lost(self) -> None:
         """Who asks again at once hears that nobody is linked, not that it is busy."""

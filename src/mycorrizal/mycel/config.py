@@ -51,17 +51,29 @@ class BucketSettings:
         """
         :raises ConfigError: A setting makes no sense; names `field`.
         """
-        if not 0 < len(self.name.encode()) <= BUCKET_NAME_BYTES_MAX:
+        # As strict as those who are told of it: what they can't read would cost
+        # the link to each of them, and again whenever they meet.
+        text: object = self.name
+        ttl_s: object = self.ttl_s
+        if (
+            not isinstance(text, str)
+            or not text.isprintable()
+            or not 0 < len(text.encode()) <= BUCKET_NAME_BYTES_MAX
+        ):
             raise ConfigError(
-                f"{field}.name", f"needs 1 to {BUCKET_NAME_BYTES_MAX} bytes"
+                f"{field}.name", f"needs 1 to {BUCKET_NAME_BYTES_MAX} printable bytes"
             )
-        if self.ttl_s is not None and not 0 < self.ttl_s <= TTL_S_MAX:
+        if ttl_s is not None and not (
+            isinstance(ttl_s, (int, float)) and 0 < ttl_s <= TTL_S_MAX
+        ):
             raise ConfigError(f"{field}.ttl", "must be above 0, as in ttl=15m")
         for name in ("max_entries", "max_bytes"):
             limit = getattr(self, name)
-            if limit is not None and not 1 <= limit <= LIMIT_MAX:
+            if limit is not None and not (
+                type(limit) is int and 1 <= limit <= LIMIT_MAX
+            ):
                 raise ConfigError(f"{field}.{name}", f"must be 1 to {LIMIT_MAX}")
-        if not 0 <= self.replicas <= REPLICAS_MAX:
+        if type(self.replicas) is not int or not 0 <= self.replicas <= REPLICAS_MAX:
             raise ConfigError(f"{field}.replicas", f"must be 0 to {REPLICAS_MAX}")
 
     def difference(self, other: BucketSettings) -> str:

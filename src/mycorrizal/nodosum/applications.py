@@ -100,7 +100,11 @@ class Application(Channel):
         :raises PeerBusy: The queue to some of them is full.  The others got
             the message, here as above.
         :raises MessageTooLarge: No frame can hold it.
+        :raises ApplicationError: It is not bytes.
         """
+        # What is no bytes fails only when it is written, and then jams the link.
+        if not isinstance(payload, bytes):
+            raise self._not_bytes(payload)
         head = self.head(len(payload))
         links = self._links
         targets = iter(node_ids or tuple(links))
@@ -112,6 +116,10 @@ class Application(Channel):
                 if failed:
                     raise self._undelivered(failed)
                 return
+
+    def _not_bytes(self, payload: object) -> ApplicationError:
+        kind = type(payload).__name__
+        return ApplicationError(self.id, f"sends bytes, not {kind}")
 
     def _posted(self, node_id: str, head: bytes, payload: bytes) -> bool:
         link = self._links.get(node_id)
@@ -131,11 +139,14 @@ class Application(Channel):
         :return: Fires with None when it was handed to the transports within
             their high-water mark, so that a sender who waits for it keeps the
             queues short.  Fails with `PeerUnreachable`, `PeerBusy` (too many
-            wait already), `MessageTooLarge` or `NotRunning`; the nodes that it
-            does not name got the message.
+            wait already), `MessageTooLarge`, `ApplicationError` (it is not
+            bytes) or `NotRunning`; the nodes that it does not name got the
+            message.
         """
         if not self._directory.running:
             return fail(NotRunning())
+        if not isinstance(payload, bytes):
+            return fail(self._not_bytes(payload))
         try:
             head = self.head(len(payload))
         except MessageTooLarge:
@@ -173,13 +184,16 @@ class Application(Channel):
         Ask the application of the same id on another node.
 
         :return: Fires with the answer.  Fails with `PeerUnreachable`,
-            `PeerBusy` or `MessageTooLarge` if it was not sent,
+            `PeerBusy`, `MessageTooLarge` or `ApplicationError` (it is not
+            bytes) if it was not sent,
             `UnknownApplication` or `RemoteFailure` if the peer said so, and
             with `CallTimeout` or `LinkLost` if the peer may have acted on it.
             Cancelling tells the peer.
         """
         if not self._directory.running:
             return fail(NotRunning())
+        if not isinstance(payload, bytes):
+            return fail(self._not_bytes(payload))
         link = self._links.get(node_id)
         if link is None or not link.up:
             return fail(PeerUnreachable([node_id]))
@@ -311,7 +325,14 @@ class Application(Channel):
         answer = self._answers.pop((link, call_id), None)
         if answer is not None:
             answer.addErrback(lambda _: None)
-            answer.cancel()
+            try:
+                answer.cancel()
+            except Exception:
+                # The link is about to end, maybe: it has more to tell than this.
+                self._log.failure(
+                    "The request function of {application} could not be cancelled",
+                    application=self.id,
+                )
 
 
 class Applications:
