@@ -41,6 +41,9 @@ from mycorrizal.runtime import Runtime
 from mycorrizal.state import NodeState, cluster_directory, present, read_secret
 from mycorrizal.version import __version__
 
+#: After closing by force nothing is waited for any longer than this.
+FORCED_S = 1.0
+
 
 class Mycorrizal(MultiService):
     """
@@ -262,6 +265,8 @@ class Mycorrizal(MultiService):
         drained = self.mycel.drain()
         hand_over = runtime.call_later(timeout_s * 0.8, drained.cancel)
         by_force = runtime.call_later(timeout_s, self._stop_by_force)
+        give_up_s = timeout_s + FORCED_S
+        give_up = runtime.call_later(give_up_s, lambda: finish(None))
 
         def leave(result: object) -> Deferred[Any]:
             hand_over.cancel()
@@ -274,7 +279,10 @@ class Mycorrizal(MultiService):
             return self.nodosum.stopService()
 
         def finish(result: object) -> None:
-            by_force.cancel()
+            for timer in (hand_over, by_force, give_up):
+                timer.cancel()
+            if not closed.pending:
+                return
             if isinstance(result, Failure):
                 self._log.failure("Not all of the node could be stopped", result)
             self.running = 0

@@ -302,6 +302,42 @@ class ReceivingTests(ApplicationsTestCase):
         self.couple.run()
         self.assertEqual(self.b.dropped, 2)
 
+    def test_coroutine_function(self) -> None:
+        """A function may be `async def`; the next message waits for it."""
+        gate: Deferred[None] = Deferred()
+        heard: list[bytes] = []
+
+        async def receive(payload: bytes, sender: str) -> None:
+            heard.append(payload)
+            await gate
+
+        self.b.set_receive_func(receive)
+        for payload in (b"one", b"two"):
+            self.a.post(payload)
+        self.couple.run()
+        self.assertEqual(heard, [b"one"])
+        gate.callback(None)
+        self.assertEqual(heard, [b"one", b"two"])
+
+        async def answer(payload: bytes, sender: str) -> bytes:
+            return payload.upper()
+
+        self.b.set_request_func(answer)
+        asked = self.a.request(b"question", "b")
+        self.couple.run()
+        self.assertEqual(self.successResultOf(asked), b"QUESTION")
+
+    def test_function_that_never_returns_keeps_nothing(self) -> None:
+        """What waits for it goes with the link, and is counted."""
+        self.b.set_receive_func(lambda *_: Deferred())
+        for payload in (b"one", b"two", b"three"):
+            self.a.post(payload)
+        self.couple.run()
+        (link,) = self.b._inboxes
+        link.lost()
+        self.b.link_lost(link)
+        self.assertEqual((self.b.dropped, self.b._inboxes), (2, {}))
+
     def test_slow_function(self) -> None:
         """The next message waits for the Deferred of the one before; in order."""
         slow = self.receive(Slow())

@@ -5,6 +5,7 @@ Messages between the applications of nodes: the public API.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,24 +16,19 @@ from twisted.python.failure import Failure
 
 from mycorrizal.errors import (
     ApplicationError,
-    CallError,
-    CallTimeout,
     DuplicateApplication,
-    LinkLost,
     MessageTooLarge,
-    MycorrizalError,
     NotRunning,
     PeerBusy,
     PeerUnreachable,
-    RemoteFailure,
     UnknownApplication,
 )
-from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
+from mycorrizal.nodosum.calls import ANSWERED
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.inbox import Inbox
 from mycorrizal.nodosum.link import Link, Route
+from mycorrizal.nodosum.outcomes import call_error
 from mycorrizal.nodosum.wire.limits import APPLICATION_ID_BYTES_MAX, ErrorCode
-from mycorrizal.nodosum.wire.signals import printable
 from mycorrizal.runtime import Runtime
 
 #: Called with a message and the node id of its sender.
@@ -44,6 +40,11 @@ RequestFunc = Callable[[bytes, str], Any]
 #: that it is busy.
 SERVING_MAX = 1024
 _ID_PATTERN = re.compile(rf"[A-Za-z0-9._-]{{1,{APPLICATION_ID_BYTES_MAX}}}")
+
+
+def _awaited(result: Any) -> Any:
+    """What a user's function returned; a coroutine as a Deferred."""
+    return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
 
 
 class Application(Channel):
@@ -75,6 +76,7 @@ class Application(Channel):
         :param receive: Called with the payload and the sender's node id.  If
             it returns a Deferred, the next message of that sender waits for
             it, up to 1,024 messages or 8 MiB; more are dropped and counted.
+            It may be an ``async def`` function.
             An error is logged and harms nothing else.
         """
         self._receive_func = receive
@@ -84,7 +86,8 @@ class Application(Channel):
         Set what answers requests.
 
         :param answer: Called with the payload and the sender's node id;
-            returns bytes or a Deferred of bytes (None stands for no bytes).
+            returns bytes or a Deferred of bytes (None stands for no bytes), or
+            is an ``async def`` function that does.
             An error fails the caller's Deferred with `RemoteFailure`.
         """
         self._request_func = answer
@@ -207,26 +210,11 @@ class Application(Channel):
             if how == ANSWERED:
                 result.callback(answer)
             else:
-                result.errback(self._error(how, answer, node_id, timeout_s))
+                result.errback(call_error(self.id, how, answer, node_id, timeout_s))
 
         deadline = self._directory.runtime.now() + timeout_s
         call_id = self.call(link, payload, answered, deadline)
         return result if call_id else fail(PeerBusy([node_id]))
-
-    def _error(
-        self, how: int, text: bytes, node_id: str, timeout_s: float
-    ) -> MycorrizalError:
-        if how == TIMED_OUT:
-            return CallTimeout(node_id, timeout_s)
-        if how == LINK_LOST:
-            return LinkLost(node_id)
-        if how == ErrorCode.UNKNOWN_APPLICATION:
-            return UnknownApplication(self.id, f"at {node_id}")
-        if how == ErrorCode.BUSY:
-            return PeerBusy([node_id])
-        if how == ErrorCode.NO_FUNCTION:
-            return CallError(f"application {self.id!r} at {node_id} takes no requests")
-        return RemoteFailure(f"{node_id}: {printable(text)}")
 
     # -- receiving (called by the link) ---------------------------------------
 
@@ -246,27 +234,37 @@ class Application(Channel):
             except Exception:
                 self._failed(Failure(), link)
                 continue
-            if result is not None and isinstance(result, Deferred):
-                inbox = self._wait(result, link)
+            if result is not None:
+                result = _awaited(result)
+                if isinstance(result, Deferred):
+                    inbox = self._wait(result, link)
 
     def _wait(self, result: Deferred[Any], link: Link) -> Inbox | None:
         """Let the next messages of the sender wait, unless `result` is there."""
         if result.called and not result.paused:
             result.addErrback(self._failed, link)
             return None
-        inbox = self._inboxes[link] = Inbox()
+        inbox = Inbox()
+        if not link.closed:
+            self._inboxes[link] = inbox
         result.addBoth(self._received_done, link)
         return inbox
+
+    def link_lost(self, link: Link) -> None:
+        """A link is gone, and what waited for it to be received is dropped."""
+        inbox = self._inboxes.pop(link, None)
+        if inbox is not None:
+            self.dropped += len(inbox)
 
     def _received_done(self, result: object, link: Link) -> None:
         if isinstance(result, Failure):
             self._failed(result, link)
-        inbox = self._inboxes.pop(link)
-        if link.closed:
+        inbox = self._inboxes.pop(link, None)
+        if inbox is not None and link.closed:
             self.dropped += len(inbox)
-            return
-        # Any of them may make the rest wait again.
-        self.received(inbox.take(), link)
+        elif inbox is not None:
+            # Any of them may make the rest wait again.
+            self.received(inbox.take(), link)
 
     def _failed(self, failure: Failure, link: Link) -> None:
         self._log.failure(
@@ -285,7 +283,7 @@ class Application(Channel):
             link.error(call_id, ErrorCode.BUSY, "")
             return
         try:
-            result = self._request_func(payload, link.peer_id)
+            result = _awaited(self._request_func(payload, link.peer_id))
         except Exception:
             result = Failure()
         if not isinstance(result, Deferred):
@@ -370,6 +368,12 @@ class Applications:
         if application_id.encode() in self.routes:
             raise DuplicateApplication(application_id)
         self.routes[application_id.encode()] = route
+
+    def link_lost(self, link: Link) -> None:
+        """A link is gone: no application waits for its messages any more."""
+        for route in self.routes.values():
+            if isinstance(route, Application):
+                route.link_lost(link)
 
     def get(self, application_id: str) -> Application:
         """

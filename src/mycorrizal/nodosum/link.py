@@ -387,11 +387,11 @@ class Link:
         self._queue.clear()
         self._urgent.clear()
         self.queued_bytes = 0
-        serving, self.serving = self.serving, {}
-        for call_id, route in serving.items():
-            route.cancelled(call_id, self)
         self.calls.link_lost()
         waiters, self._waiters = self._waiters, deque()
         for _, waiter in waiters:
             if not waiter.called:
                 waiter.errback(PeerUnreachable([self.peer_id]))
+        serving, self.serving = self.serving, {}
+        for call_id, route in serving.items():
+            route.cancelled(call_id, self)

@@ -249,6 +249,7 @@ class Mesh:
     def _link_down(self, peer: Peer, link: Link) -> None:
         if self._applications.links.get(link.peer_id) is link:
             del self._applications.links[link.peer_id]
+        self._applications.link_lost(link)
         self._listener.link_down(peer, link)
 
     # -- dialling -------------------------------------------------------------

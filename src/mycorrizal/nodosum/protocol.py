@@ -251,9 +251,12 @@ class LinkProtocol(Protocol):
             return
         self._lost = True
         self.clear_deadline()
-        if self.link is not None:
-            self.link.lost()
-        self._shell.closed(self)
+        try:
+            if self.link is not None:
+                self.link.lost()
+        finally:
+            # Whatever fails there: who waits for the end must hear of it.
+            self._shell.closed(self)
 
 
 class LinkFactory(Factory):
