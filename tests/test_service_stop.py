@@ -235,6 +235,17 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(cluster.hosts[0].sockets(), [])
         self.assertEqual(cluster.hosts[0].reactor.getDelayedCalls(), [])
 
+    def test_what_never_closes(self) -> None:
+        """Not even what never says that it is closed keeps a stop from ending."""
+        cluster = a_cluster(2, stop_timeout_s=2)
+        admission = cluster[0].nodosum.mesh.admission
+        self.patch(admission, "when_closed", lambda: Deferred())
+        began_s = cluster.world.now_s
+        with capturedLogs():
+            cluster.result_of(cluster[0].stopService())
+        self.assertAlmostEqual(cluster.world.now_s - began_s, 3, delta=0.1)
+        self.assertFalse(cluster[0].running)
+
     def test_in_time(self) -> None:
         """A stop in good order drops nothing and says nothing."""
         cluster = a_cluster(3)

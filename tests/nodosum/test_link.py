@@ -218,13 +218,13 @@ class SendingTests(LinkTestCase):
         waiters[1].cancel()
         self.turn()
         self.assertNoResult(waiters[0])
-        self.assertTrue(self.link.congested)
+        self.assertTrue(self.link.paused)
         self.link.resume()
         self.turn()
         self.assertIsNone(self.successResultOf(waiters[0]))
         self.assertIsNone(self.successResultOf(waiters[2]))
         self.assertEqual(len(self.transport.frames()), 3)
-        self.assertFalse(self.link.congested)
+        self.assertFalse(self.link.paused)
 
     def test_never_written(self) -> None:
         """If the link breaks before, who waits is told that it was not sent."""

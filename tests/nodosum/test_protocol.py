@@ -57,11 +57,11 @@ class LinkProtocolTests(SynchronousTestCase):
             self.world.advance(0.001)
         self.assertLess(sent, 200)
         self.assertLessEqual(self.at_a.queued_bytes, 8 * 1024 * 1024)
-        self.assertTrue(self.at_a.congested)
+        self.assertTrue(self.at_a.paused)
         transport.resumeProducing()
         self.world.advance(30)
         self.assertEqual(len(self.route.messages), sent)
-        self.assertFalse(self.at_a.congested)
+        self.assertFalse(self.at_a.paused)
 
     def test_frames_right_behind_the_handshake(self) -> None:
         """What comes in one segment with AUTH is received as well."""

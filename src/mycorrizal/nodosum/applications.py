@@ -26,7 +26,7 @@ from mycorrizal.errors import (
 from mycorrizal.nodosum.calls import ANSWERED
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.inbox import Inbox
-from mycorrizal.nodosum.link import Link, Route
+from mycorrizal.nodosum.link import BURST_BYTES, Link, Route
 from mycorrizal.nodosum.outcomes import call_error
 from mycorrizal.nodosum.wire.limits import APPLICATION_ID_BYTES_MAX, ErrorCode
 from mycorrizal.runtime import Runtime
@@ -154,13 +154,16 @@ class Application(Channel):
             head = self.head(len(payload))
         except MessageTooLarge:
             return fail(Failure())
-        waits: list[Deferred[None]] = []
-        failed: list[str] = []
-        for node_id in node_ids or tuple(self._links):
-            link = self._links.get(node_id)
-            if link is None or not link.post_patiently(head, payload):
+        links = self._links
+        waits, failed = [], []
+        for node_id in node_ids or tuple(links):
+            link = links.get(node_id)
+            if link is None or not (
+                link.post(head, payload) or link.post_patiently(head, payload)
+            ):
                 failed.append(node_id)
-            elif link.congested:
+            elif link.paused or link.queued_bytes > BURST_BYTES:
+                # More waits than the transport takes in this turn.
                 written: Deferred[None] = Deferred()
                 link.when_written(written)
                 waits.append(written)

@@ -82,6 +82,7 @@ class Link:
     :ivar peer_id: The node id at the other end, from its WELCOME on.
     :ivar heard_at: When the last bytes came, monotonic.
     :ivar queued_bytes: Waiting for the transport.
+    :ivar paused: Whether the transport takes nothing now.
     :ivar frame_bytes_max: Largest body of a frame that the other side takes.
     :ivar serving: Requests of the other side that we are working on.
     """
@@ -91,7 +92,7 @@ class Link:
         "peer_id", "up", "heard_at", "queued_bytes", "frame_bytes_max", "calls",
         "serving", "closed", "_runtime", "_transport", "_owner", "_routes",
         "_decoder", "_urgent", "_queue", "_written_bytes",
-        "_waiters", "_corked", "_paused", "_queue_bytes_max",
+        "_waiters", "_corked", "paused", "_queue_bytes_max",
     )  # fmt: skip
 
     def __init__(
@@ -132,7 +133,7 @@ class Link:
         self._written_bytes = 0
         self._waiters: deque[tuple[int, Deferred[None]]] = deque()
         self._corked = False
-        self._paused = False
+        self.paused = False
         self._queue_bytes_max = queue_bytes_max
 
     # -- in -------------------------------------------------------------------
@@ -305,7 +306,7 @@ class Link:
         if self._urgent:
             urgent, self._urgent = self._urgent, []
             self._transport.write(b"".join(urgent))
-        while not self._paused and self.queued_bytes and not self.closed:
+        while not self.paused and self.queued_bytes and not self.closed:
             self._write_burst()
 
     def _write_burst(self) -> None:
@@ -330,11 +331,6 @@ class Link:
             if not waiter.called:
                 waiter.callback(None)
 
-    @property
-    def congested(self) -> bool:
-        """Whether more waits than the transport will take in this turn."""
-        return self._paused or self.queued_bytes > BURST_BYTES
-
     def when_written(self, waiter: Deferred[None]) -> None:
         """
         Fire `waiter` when all that is queued now was handed to the transport;
@@ -345,11 +341,11 @@ class Link:
 
     def pause(self) -> None:
         """The transport's buffer is full."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """The transport's buffer has drained."""
-        self._paused = False
+        self.paused = False
         if self.queued_bytes:
             self._cork()
 
@@ -359,7 +355,7 @@ class Link:
         """Close after all that is queued, and say why."""
         if self.closed:
             return
-        self._paused = False
+        self.paused = False
         payload = encode_goodbye(reason, detail, text)
         frame = encode_frame(FrameType.GOODBYE, payload)
         self.queued_bytes += len(frame)
