@@ -51,8 +51,8 @@ from mycorrizal.mycel.messages import (
     Touch,
 )
 from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.slots.claims import SETTLED, Claims
 from mycorrizal.mycel.slots.placement import SLOTS
-from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store import BucketStats
 from mycorrizal.runtime import Runtime
 
@@ -80,7 +80,7 @@ class Insides(Protocol):
     runtime: Runtime
     clock: HybridClock
     buckets: BucketTable
-    view: View
+    claims: Claims
     router: Router
 
     def slot(self, request: Routed) -> int: ...
@@ -102,9 +102,7 @@ class Cache:
         self._runtime = insides.runtime
         self._now = insides.runtime.now
         self._buckets = insides.buckets.by_name
-        self._view = insides.view
-        self._primaries = insides.view.placement.primaries
-        self._unsettled = insides.view.unsettled
+        self._status = insides.claims.status
         self._waiting: dict[Deferred[Any], None] = {}
 
     # -- buckets ----------------------------------------------------------------
@@ -185,7 +183,7 @@ class Cache:
         if opened is None or not self.running or not 0 < len(raw) <= KEY_BYTES_MAX:
             return fail(self._problem(bucket, raw))
         slot = xxh3_64_intdigest(raw, opened.seed) & _SLOT_MASK
-        if self._primaries[slot] == self._view.me and not self._unsettled[slot]:
+        if self._status[slot] == SETTLED:
             return succeed(opened.store.get(slot, raw, self._now()))
         return self._route(Get(bucket, raw), slot, timeout_s, _value)
 
@@ -303,7 +301,7 @@ class Cache:
             if isinstance(answer, Refused):
                 result.errback(self._refused(answer, request, timeout_s))
             else:
-                if answer.stamp:
+                if isinstance(answer, (Found, Done)) and answer.stamp:
                     self._insides.clock.observe(answer.stamp)
                 result.callback(convert(answer))
 

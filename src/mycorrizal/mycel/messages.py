@@ -20,6 +20,7 @@ from mycorrizal.mycel.config import (
     KEY_BYTES_MAX,
     VALUE_BYTES_MAX,
 )
+from mycorrizal.mycel.slots.placement import SLOTS, SLOTSET_BYTES
 from mycorrizal.mycel.store.versions import ORIGIN_BYTES
 
 #: In place of a number of milliseconds.
@@ -35,6 +36,9 @@ Milliseconds = Annotated[int, Meta(ge=-1, le=2**53)]
 Stamp = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Origin = Annotated[bytes, Meta(min_length=ORIGIN_BYTES, max_length=ORIGIN_BYTES)]
 Hops = Annotated[int, Meta(ge=0, le=8)]
+SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS)]
+SlotSet = Annotated[bytes, Meta(min_length=SLOTSET_BYTES, max_length=SLOTSET_BYTES)]
+Incarnation = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Message(msgspec.Struct, array_like=True, gc=False):
@@ -123,13 +127,14 @@ class Push(_Message, tag=10):
     entries: Annotated[tuple[Pushed, ...], Meta(max_length=PUSHED_MAX)]
 
 
-class AskSettled(_Message, tag=11):
+class Claim(_Message, tag=11):
     """
-    Have you pushed all that has moved, with these members?  Answered by
-    `Done`, existed if so.
+    I want to be primary of these slots.  Answered by `Claimed`.
+
+    :ivar slots: See `slotset.to_bytes`.
     """
 
-    epoch: int
+    slots: SlotSet
     clock: Stamp
 
 
@@ -159,11 +164,51 @@ class Leaving(_Message, tag=13):
     """
 
 
-class Returned(_Message, tag=14):
+class Page(_Message, tag=14):
     """
-    You are new to me.  If I am not to you: I did without you for a while.
-    Answered by `Done`.
+    What do you hold of these slots?  Answered by `Paged`.
+
+    :ivar slot: Where to begin, after the key `after`.
     """
+
+    bucket: BucketName
+    slots: SlotSet
+    slot: SlotNumber = 0
+    after: Annotated[bytes, Meta(max_length=KEY_BYTES_MAX)] = b""
+
+
+class Compare(_Message, tag=15):
+    """
+    What are your digests of these slots?  Answered by `Compared`.
+
+    :ivar everything: Also of what is about to expire.
+    """
+
+    bucket: BucketName
+    slots: SlotSet
+    everything: bool = False
+
+
+class Offered(_Message):
+    """A version that somebody holds."""
+
+    key: Key
+    stamp: Stamp
+    origin: Origin
+
+
+class Offer(_Message, tag=16):
+    """Which of these versions are news to you?  Answered by `Lacking`."""
+
+    bucket: BucketName
+    entries: Annotated[tuple[Offered, ...], Meta(max_length=PUSHED_MAX)]
+
+
+class Evict(_Message, tag=17):
+    """These versions had to make room.  Answered by `Done`."""
+
+    bucket: BucketName
+    entries: Annotated[tuple[Offered, ...], Meta(max_length=PUSHED_MAX)]
 
 
 # -- answers ------------------------------------------------------------------------
@@ -198,12 +243,71 @@ class Refused(_Message, tag=34):
     """
     It was not done.
 
-    :ivar reason: unknown_bucket, conflict, too_many, not_owner or
-        indeterminate.
+    :ivar reason: unknown_bucket, conflict, too_many, not_owner, indeterminate
+        or promised.
+    :ivar promised: The node that a slot was promised to, and its incarnation.
     """
 
     reason: Annotated[str, Meta(max_length=32)]
     text: Annotated[str, Meta(max_length=1024)] = ""
+    promised: tuple[Origin, Incarnation] | None = None
+
+
+class Denied(_Message):
+    """Slots that were promised to a better-ranked node, which is alive."""
+
+    node_key: Origin
+    incarnation: Incarnation
+    slots: SlotSet
+
+
+class Claimed(_Message, tag=35):
+    """
+    What a node says to a claim: yes to all slots but those denied.
+
+    :ivar held: Of which of them it holds anything.
+    :ivar known: The nodes it knows, and their incarnations.
+    """
+
+    denied: Annotated[tuple[Denied, ...], Meta(max_length=SLOTS)]
+    held: SlotSet
+    known: Annotated[tuple[tuple[Origin, Incarnation], ...], Meta(max_length=SLOTS)]
+    clock: Stamp
+
+
+class Paged(_Message, tag=36):
+    """
+    Some of what a node holds.
+
+    :ivar more: Whether there may be more, from this slot and key on.
+    """
+
+    entries: Annotated[tuple[Pushed, ...], Meta(max_length=PUSHED_MAX)]
+    more: bool
+    slot: SlotNumber = 0
+    after: Annotated[bytes, Meta(max_length=KEY_BYTES_MAX)] = b""
+
+
+class Compared(_Message, tag=37):
+    """
+    The digests of slots, ascending.
+
+    :ivar steady: Which of them have a primary that is settled.
+    :ivar epoch: Stands for the members that may own slots.
+    """
+
+    digests: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=SLOTS)]
+    steady: SlotSet
+    epoch: Annotated[int, Meta(ge=0)]
+
+
+class Lacking(_Message, tag=38):
+    """Which of the versions offered are news, by their places."""
+
+    places: Annotated[
+        tuple[Annotated[int, Meta(ge=0, lt=PUSHED_MAX)], ...],
+        Meta(max_length=PUSHED_MAX),
+    ]
 
 
 UNKNOWN_BUCKET: Final = "unknown_bucket"
@@ -211,14 +315,22 @@ CONFLICT: Final = "conflict"
 TOO_MANY: Final = "too_many"
 NOT_OWNER: Final = "not_owner"
 INDETERMINATE: Final = "indeterminate"
+#: A copy was not taken: the slot was promised to the node whose key is the text.
+PROMISED: Final = "promised"
 
 #: What a caller asks of a primary, itself or through others.
 Routed = Get | Put | Touch | CreateBucket
 Request = (
-    Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
-    | Leaving | Returned
+    Get | Put | Touch | CreateBucket | Copy | Fetch | Push | Claim | Buckets
+    | Leaving | Page | Compare | Offer | Evict
 )  # fmt: skip
-Answer = Found | Done | Refused
+Answer = Found | Done | Refused | Claimed | Paged | Compared | Lacking
+
+#: What is answered by something else than `Done`.
+_ANSWERS: Final[dict[type, type]] = {
+    Get: Found, Fetch: Found, Claim: Claimed, Page: Paged, Compare: Compared,
+    Offer: Lacking,
+}  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_request: Any = msgspec.msgpack.Decoder(Request).decode
@@ -250,7 +362,7 @@ def decode_answer(payload: bytes, request: Request) -> Answer:
         answer: Answer = _decode_answer(payload)
     except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed cache answer: {error}") from None
-    expected = Found if isinstance(request, (Get, Fetch)) else Done
+    expected = _ANSWERS.get(type(request), Done)
     if not isinstance(answer, (expected, Refused)):
         raise RemoteProtocolError(f"{type(answer).__name__} is no answer to that")
     return answer

@@ -6,7 +6,9 @@ Mycel as a Twisted service: the application ``SYSTEM-MYCEL`` and its clock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import assert_never
 
+import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -18,27 +20,38 @@ from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
 from mycorrizal.mycel.messages import (
     Answer,
     Buckets,
-    Copy,
+    Claim,
+    Claimed,
     CreateBucket,
     Done,
-    Fetch,
     Leaving,
-    Push,
+    Put,
     Request,
-    Returned,
     Routed,
     decode_answer,
     decode_request,
     encode,
+    remaining_ms,
 )
-from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.asking import Errands, OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
-from mycorrizal.mycel.operations.writing import Writes
-from mycorrizal.mycel.settling import Settling
-from mycorrizal.mycel.slots.handoff import Handoff
+from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.slots.claims import (
+    AskClaim,
+    Began,
+    Claims,
+    Effects,
+    Ended,
+    Fetchable,
+)
+from mycorrizal.mycel.slots.dropping import Dropping
+from mycorrizal.mycel.slots.fetching import Fetching
+from mycorrizal.mycel.slots.leveling import Leveling
 from mycorrizal.mycel.slots.placement import SLOTS, bucket_seed, slot_of
+from mycorrizal.mycel.slots.repair import Repair
+from mycorrizal.mycel.slots.slotset import slots_of, slotset
 from mycorrizal.mycel.slots.view import SlotMember, View
 from mycorrizal.nodosum import (
     ANSWERED,
@@ -62,6 +75,8 @@ TICK_S = 0.25
 SWEEP_MAX = 5_000
 #: Pause before who could not be asked may be asked again.
 ASK_PAUSE_S = 0.02
+#: How long a node may take to answer a claim before it is asked again.
+CLAIM_TIMEOUT_S = 2.0
 
 
 class MycelService(Service):
@@ -86,40 +101,48 @@ class MycelService(Service):
         self.buckets = BucketTable(self._lead)
         self.channel = Channel(APPLICATION_ID)
         self.view = View(self._me)
-        self._writes = Writes(
-            self.view, self.ask, runtime.now, self._linked, self._news
+        self.claims = Claims(
+            self.view, nodosum.me.incarnation, lambda: self.clock.last, self._dead
         )
-        self._primary = Primary(
-            self.view,
-            self.buckets,
-            self.clock,
-            self._writes,
-            self.ask,
-            runtime.now,
-            self._meeting,
-        )
-        self._replica = Replica(self.buckets, self.clock, runtime.now)
-        self.router = Router(
-            runtime, self.view, self._primary, self.channel, nodosum.link_to
-        )
-        self._handoff = Handoff(
-            runtime, self.view, self.buckets, self.ask, self._news, self._pushed
-        )
-        self.cache = Cache(self)
+        self.cache: Cache
+        self._make_parts()
         self._held: set[bytes] = set()
-        self._settling = Settling(
-            self.view, self._handoff, self.clock, self.ask, runtime.now
-        )
-        self._steady: set[Link] = set()
         self._timer: Timer | None = None
         self._unasked: list[OnAnswer] = []
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
-        self._handed_over = False
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
         nodosum.tables_held = self._held.__contains__
+
+    def _make_parts(self) -> None:
+        view, claims, buckets, clock = self.view, self.claims, self.buckets, self.clock
+        runtime, now = self.runtime, self.runtime.now
+        self._errands = errands = Errands(runtime, self.ask)
+        leveling = Leveling(errands, now, self._news)
+        self._repair = Repair(view, claims, buckets, leveling, errands, runtime.random)
+        self._dropping = Dropping(
+            view, claims, buckets, leveling, errands, now, self._check_drained
+        )
+        self._fetching = Fetching(errands, claims, buckets, clock, now, self._fetched)
+        self._writes = Writes(
+            view,
+            self.ask,
+            now,
+            self.nodosum.link_to,
+            self._news,
+            self._copy_refused,
+            self._repair.behind,
+        )
+        self._primary = Primary(
+            view, claims, buckets, clock, self._writes, self.ask, now
+        )
+        self._replica = Replica(view, claims, buckets, clock, now)
+        self.router = Router(
+            runtime, claims, self._primary, self.channel, self.nodosum.link_to
+        )
+        self.cache = Cache(self)
 
     # -- life -------------------------------------------------------------------
 
@@ -136,7 +159,7 @@ class MycelService(Service):
         for timer in (self._timer, self._unasked_timer):
             if timer is not None:
                 timer.cancel()
-        self._handoff.stop()
+        self._errands.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -144,10 +167,10 @@ class MycelService(Service):
         """
         Hand over all that this node holds; the first half of stopping.
 
-        It goes on to serve its slots until all has been pushed once; then it
-        sends operations back, and pushes what has changed meanwhile.
+        It goes on to serve its slots until others have claimed them, then
+        passes operations on to those.
 
-        :return: Fires when every other owner has it, at once if there is
+        :return: Fires when every other owner has all of it, at once if there is
             nobody.
         """
         if not self.running or not self.nodosum.membership.members():
@@ -156,36 +179,52 @@ class MycelService(Service):
         for node_key in self.view.members:
             if link := self.nodosum.link_to(node_key):
                 self._tell(link, Leaving)
-        self._settling.leavers.add(self._me)
-        self.view.leave()
-        self._handoff.begin()
+        self._leaves(self.view.me)
         return self._drained.when_ready()
+
+    def _check_drained(self) -> None:
+        if self._drained is None or not self._drained.pending:
+            return
+        # Who is left alone, or among others that leave too, has no heir.
+        heirs = len(self.view.placement) > 0
+        if not heirs or not (self.claims.serving or self._dropping.left()):
+            self.cache.running = False
+            self._drained.succeeded()
 
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
-        # While slots move, what has expired stays: it keeps out the older
-        # versions that others may still push.
-        if not self.view.waiting_for:
-            for bucket in self.buckets.by_name.values():
-                if bucket.store.next_due_s() <= now:
-                    bucket.store.pop_due(now, SWEEP_MAX)
-        self._writes.expire()
-        self._settling.ask()
-        self._settling.answer()
+        if not self.claims.begun:
+            self._begin_claims(now)
+        for bucket in self.buckets.by_name.values():
+            if bucket.store.next_due_s() <= now:
+                bucket.store.pop_due(now, SWEEP_MAX)
+        self._writes.tick()
+        # Who is heard of, and does not come, counts no more after a while.
+        self._perform(self.claims.nodes_changed(self._known(), now))
+        self._repair.go_on(now)
+        self._dropping.go_on()
+        self._check_drained()
+
+    def _begin_claims(self, now: float) -> None:
+        nodosum = self.nodosum
+        if not nodosum.listening.pending and nodosum.first_round_over(now):
+            self._perform(self.claims.begin(now))
 
     # -- members ----------------------------------------------------------------
 
     def link_up(self, peer: Peer, link: Link) -> None:
-        """A link is new: tell it of our buckets."""
-        if self._members_changed():
-            self._tell(link, Returned)
-        else:
-            self._steady.add(link)
+        """A link is new: tell it of our buckets, and of what we are primary of."""
+        if not self.running:
+            return
         self._tell(link, self._news)
         if self._drained is not None:
             self._tell(link, Leaving)
-        self._writes.members_changed()
+        self._members_changed()
+        if peer.leaving:
+            self._leaves(peer.node_key)
+        self._perform(self.claims.link_up(peer.node_key, self.runtime.now()))
+        self._writes.go_on()
 
     def _tell(self, link: Link, news: Callable[[], Request]) -> None:
         """Tell a node something for as long as its link lives."""
@@ -199,37 +238,52 @@ class MycelService(Service):
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
-        self._steady.discard(link)
-
-    def _returned(self, link: Link) -> None:
-        """
-        A member has taken us for new.  If it was not new to us, then it did
-        without us for a while, and others may have written our slots.
-        """
-        if link in self._steady:
-            self._steady.discard(link)
-            self.view.returned()
-            self._primary.members_changed()
-            self._handoff.begin()
-            self._settling.ask()
 
     def _member_changed(self, event: MemberEvent) -> None:
         self._members_changed()
 
-    def _members_changed(self) -> bool:
+    def _members_changed(self) -> None:
+        if not self.running:
+            return
         members = [
             SlotMember(peer.node_key, peer.incarnation, peer.host)
             for peer in self.nodosum.membership.members()
         ]
-        if not self.view.change([self._me, *members]):
-            return False
-        for bucket in self.buckets.by_name.values():
-            self._lead(bucket)
-        self._primary.members_changed()
-        self._handoff.begin()
-        self._writes.members_changed()
-        self._settling.members_changed()
-        return True
+        was = self.view.members
+        self.claims.reincarnated(self.nodosum.me.incarnation)
+        if self.view.change([self._me, *members]):
+            for node_key, member in was.items():
+                if self.view.members.get(node_key) != member:
+                    self._repair.lost(node_key)
+            self._owners_changed()
+
+    def _leaves(self, node_key: bytes) -> None:
+        if self.view.leaves(node_key):
+            self._owners_changed()
+
+    def _owners_changed(self) -> None:
+        now = self.runtime.now()
+        self._repair.owners_changed()
+        self._perform(self.claims.nodes_changed(self._known(), now))
+        self._writes.go_on()
+        self._repair.go_on(now)
+        self._check_drained()
+
+    def _known(self) -> dict[bytes, int]:
+        """The nodes that may be primary of something: heard of, and not dead."""
+        since = self.runtime.now() - self.nodosum.config.dead_after_s
+        return {
+            peer.node_key: peer.incarnation
+            for peer in self.nodosum.membership.peers.values()
+            if peer.member or (peer.state is PeerState.JOINING and peer.since > since)
+        }
+
+    def _dead(self, node_key: bytes, incarnation: int) -> bool:
+        """Whether we know that a life of a node is over."""
+        peer = self.nodosum.membership.peers.get(node_key)
+        if peer is None or peer.member or peer.state is PeerState.JOINING:
+            return peer is not None and incarnation < peer.incarnation
+        return incarnation <= peer.incarnation
 
     @property
     def _me(self) -> SlotMember:
@@ -237,49 +291,92 @@ class MycelService(Service):
         return SlotMember(me.node_key, me.incarnation, self.host)
 
     def _lead(self, bucket: OpenBucket) -> None:
-        for slot, primary in enumerate(self.view.placement.primaries):
-            bucket.store.lead(slot, primary == self.view.me)
-
-    def _meeting(self) -> bool:
-        """Whether we have heard of nodes that we are about to link with."""
-        since = self.runtime.now() - self.nodosum.config.dead_after_s
-        return any(
-            peer.state is PeerState.JOINING and peer.since > since
-            for peer in self.nodosum.membership.peers.values()
-        )
-
-    def _linked(self, node_key: bytes) -> bool:
-        return self.nodosum.link_to(node_key) is not None
+        for slot in range(SLOTS):
+            bucket.store.lead(slot, bool(self.claims.serving >> slot & 1))
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)
 
     def under_replicated(self) -> int:
         """
-        Copies that are still missing, as far as this node can tell: entries of
-        its slots times owners that have not said that they are settled.
+        Copies that are missing, as far as this node can tell: of the entries
+        of its slots, those that some owner is not known to hold.
         """
-        if self._settling.settled:
-            return 0
-        return sum(
-            bucket.store.count(slot) * len(self.view.lacking(slot, bucket.owners))
-            for bucket in self.buckets.by_name.values()
-            for slot in range(SLOTS)
-            if bucket.store.count(slot)
-        )
+        return self._repair.missing()
 
-    # -- settling ---------------------------------------------------------------
+    @property
+    def settled(self) -> bool:
+        """Whether all is where it belongs, as far as this node can tell."""
+        return not (self._repair.missing() or self._dropping.left())
 
-    def _pushed(self) -> None:
-        self._settling.answer()
-        if self._drained is None:
-            self._settling.drop_moved()
-        elif self._handed_over:
-            self._drained.succeeded()
-        else:
-            self._handed_over = True
-            self.cache.running = False
-            self._handoff.begin(changed=True)
+    # -- slots on the move --------------------------------------------------------
+
+    def _perform(self, effects: Effects) -> None:
+        for effect in effects:
+            match effect:
+                case AskClaim(node_key, claim):
+                    self._ask_claim(node_key, claim)
+                case Began(slots):
+                    self._led(slots, True)
+                    self._repair.owners_changed()
+                case Ended(slots):
+                    self._led(slots, False)
+                    self._repair.owners_changed()
+                    for write in self._writes.stop(slots):
+                        self._make_anew(write)
+                case Fetchable(node_key):
+                    self._primary.holders_changed()
+                    self._fetching.begin(node_key)
+                case _:
+                    assert_never(effect)
+        if effects:
+            self.router.wake()
+
+    def _led(self, slots: int, leads: bool) -> None:
+        for bucket in self.buckets.by_name.values():
+            for slot in slots_of(slots):
+                bucket.store.lead(slot, leads)
+
+    def _ask_claim(self, node_key: bytes, claim: Claim) -> None:
+        def answered(answer: Answer | None) -> None:
+            found = answer if isinstance(answer, Claimed) else None
+            if found is not None:
+                self.clock.observe(found.clock)
+            now = self.runtime.now()
+            self._perform(self.claims.answered(node_key, claim, found, now))
+
+        self.ask(node_key, claim, CLAIM_TIMEOUT_S, answered)
+
+    def _claimed(self, claim: Claim, link: Link) -> Claimed:
+        self.clock.observe(claim.clock)
+        held = slotset(write.slot for write in self._writes)
+        for bucket in self.buckets.by_name.values():
+            held |= bucket.store.held()
+        life = link.node_key, link.incarnation
+        answer, effects = self.claims.claimed(life, claim, held, self.runtime.now())
+        # Who is answered may ask for what we had under way.
+        self._perform(effects)
+        return answer
+
+    def _copy_refused(self, slot: int, promised: tuple[bytes, int]) -> None:
+        self._perform(self.claims.refused(slot, promised, self.runtime.now()))
+
+    def _make_anew(self, write: Write) -> None:
+        """Let the new primary of a slot make a write that we have begun."""
+        ttl_ms = remaining_ms(write.deadline, self.runtime.now())
+        name = write.bucket.settings.name
+        put = Put(name, write.key, write.value, ttl_ms, self.clock.last)
+
+        def done(answer: Answer) -> None:
+            if isinstance(answer, Done):
+                answer = msgspec.structs.replace(answer, existed=write.existed)
+            write.done(answer)
+
+        self.router.route(put, write.slot, write.until, done)
+
+    def _fetched(self) -> None:
+        self._repair.go_on(self.runtime.now())
+        self.router.wake()
 
     # -- talking ----------------------------------------------------------------
 
@@ -323,26 +420,21 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        routed = isinstance(request, Routed)
-        if not self.running or (routed and self._handed_over):
+        if not self.running:
             link.error(call_id, ErrorCode.BUSY, "")
         elif isinstance(request, Routed):
             deadline = self.runtime.now() + OPERATION_TIMEOUT_S
             self.router.passed_on(request, self.slot(request), deadline, done)
-        elif isinstance(request, (Copy, Fetch, Push)):
-            done(self._replica.answer(request))
+        elif isinstance(request, Claim):
+            done(self._claimed(request, link))
         elif isinstance(request, Buckets):
             self._buckets_told(request, link)
             done(Done())
         elif isinstance(request, Leaving):
-            if link.node_key in self.view.members:
-                self._settling.leavers.add(self.view.members[link.node_key])
-            done(Done())
-        elif isinstance(request, Returned):
-            self._returned(link)
+            self._leaves(link.node_key)
             done(Done())
         else:
-            self._settling.asked(request, done)
+            done(self._replica.answer(request, (link.node_key, link.incarnation)))
 
     def _buckets_told(self, told: Buckets, link: Link) -> None:
         self.clock.observe(told.clock)
@@ -356,8 +448,7 @@ class MycelService(Service):
             )
         if conflicts:
             # There may be owners now that were none.
-            self.view.trust_nobody()
-            self._handoff.begin()
+            self._repair.owners_changed()
         self._held.add(link.node_key)
 
     def slot(self, request: Routed) -> int:

@@ -27,6 +27,7 @@ from mycorrizal.errors import (
 from mycorrizal.nodosum.acl import cluster_tag, node_key_of
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
+from mycorrizal.nodosum.contacts import FIRST_ROUND_S
 from mycorrizal.nodosum.discovery import IDiscovery, StaticDiscovery
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import Me, Membership
@@ -333,6 +334,16 @@ class NodosumService(MultiService):
         """Time has passed."""
         if self.readiness.pending:
             self._check_ready(now)
+
+    def first_round_over(self, now: float) -> bool:
+        """
+        Whether each discovered address, and each node that those named, has
+        linked or had its chance; at the latest 3 s after the start.
+        """
+        if now - self._began_at >= FIRST_ROUND_S:
+            return True
+        contacts, peers = self.mesh.contacts, self.membership.peers
+        return self.discovered and contacts.settled(now, peers, lambda _: True)
 
     def _check_ready(self, now: float) -> None:
         late = now - self._began_at >= self.config.ready_timeout_s

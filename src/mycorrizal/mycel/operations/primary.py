@@ -34,6 +34,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Ask
 from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.slots.claims import SETTLED, UNSETTLED, Claims
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
 
@@ -50,31 +51,29 @@ class Primary:
     The operations of the slots that this node is primary of.
 
     :param now: The monotonic clock.
-    :param meeting: Whether there are nodes that this one has heard of and not
-        met yet: they may hold what nobody else does.
     """
 
     def __init__(
         self,
         view: View,
+        claims: Claims,
         buckets: BucketTable,
         clock: HybridClock,
         writes: Writes,
         ask: Ask,
         now: Callable[[], float],
-        meeting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._view = view
+        self._claims = claims
         self._buckets = buckets
         self._clock = clock
         self._writes = writes
         self._ask = ask
         self._now = now
-        self._meeting = meeting
         self._fetched: set[tuple[str, bytes]] = set()
 
-    def members_changed(self) -> None:
-        """What was fetched before may be out of date."""
+    def holders_changed(self) -> None:
+        """Others hold something of our slots: what was fetched may be old."""
         self._fetched.clear()
 
     def perform(
@@ -95,10 +94,13 @@ class Primary:
         if bucket is None:
             done(Refused(UNKNOWN_BUCKET, request.bucket))
             return
-        if self._view.unsettled[slot]:
-            self._fetch(bucket, slot, request, deadline, done)
-        else:
+        status = self._claims.status[slot]
+        if status == SETTLED:
             self._perform_settled(bucket, slot, request, deadline, done)
+        elif status == UNSETTLED:
+            self._perform_unsettled(bucket, slot, request, deadline, done)
+        else:
+            done(Refused(NOT_OWNER))
 
     def _perform_settled(
         self,
@@ -133,11 +135,10 @@ class Primary:
     def _delete(
         self, bucket: OpenBucket, slot: int, put: Put, until: float, done: OnDone
     ) -> None:
-        if self._last_value(bucket, slot, put.key) is None:
-            done(Done(existed=False))
-            return
+        # Also of what is not here: a node that is away may have it.
+        existed = self._last_value(bucket, slot, put.key) is not None
         deadline = self._now() + TOMBSTONE_TTL_S
-        self._write(bucket, slot, put, None, deadline, until, True, done)
+        self._write(bucket, slot, put, None, deadline, until, existed, done)
 
     def _touch(
         self, bucket: OpenBucket, slot: int, touch: Touch, until: float, done: OnDone
@@ -187,6 +188,28 @@ class Primary:
 
     # -- unsettled ----------------------------------------------------------------
 
+    def _perform_unsettled(
+        self,
+        bucket: OpenBucket,
+        slot: int,
+        request: Get | Put | Touch,
+        deadline: float,
+        done: OnDone,
+    ) -> None:
+        # A stamp of ours is higher than every one that was acknowledged, so a
+        # value that replaces the last one need not know it.
+        if isinstance(request, Put) and request.value is not None:
+
+            def put(answer: Answer) -> None:
+                self._know(bucket, request.key)
+                done(answer)
+
+            self._perform_settled(bucket, slot, request, deadline, put)
+        elif (bucket.settings.name, request.key) in self._fetched:
+            self._perform_settled(bucket, slot, request, deadline, done)
+        else:
+            self._fetch(bucket, slot, request, deadline, done)
+
     def _know(self, bucket: OpenBucket, key: bytes) -> None:
         if len(self._fetched) >= FETCHED_MAX:
             self._fetched.clear()
@@ -200,17 +223,9 @@ class Primary:
         deadline: float,
         done: OnDone,
     ) -> None:
-        # Others may hold a newer version, and have not pushed it yet; also a
-        # put must be newer than that.
-        view, name, key = self._view, bucket.settings.name, request.key
-        holders = set(view.waiting_for)
-        if (name, key) in self._fetched or not holders:
-            self._perform_settled(bucket, slot, request, deadline, done)
-            return
-        if self._meeting():
-            done(Refused(NOT_OWNER))
-            return
-        epoch = view.epoch
+        """Ask all who may hold a newer version of a key, before it is used."""
+        claims, name, key = self._claims, bucket.settings.name, request.key
+        missing = dict.fromkeys(claims.holders_of(slot))
 
         def ask(holder: bytes) -> None:
             self._ask(
@@ -221,25 +236,23 @@ class Primary:
             )
 
         def answered(holder: bytes, answer: Answer | None) -> None:
-            if holder not in holders:
+            if holder not in missing:
                 return  # It is too late.
             if isinstance(answer, Found) and answer.stamp:
                 self._take(bucket, slot, key, answer)
-            elif answer is None and epoch == view.epoch:
+            elif answer is None and holder in claims.holders_of(slot):
                 if self._now() < deadline:
                     ask(holder)
                 else:
-                    holders.clear()
+                    missing.clear()
                     done(Refused(INDETERMINATE, "not all who may have it answered"))
                 return
-            holders.discard(holder)
-            if not holders and epoch != view.epoch:
-                done(Refused(NOT_OWNER))
-            elif not holders:
+            del missing[holder]
+            if not missing:
                 self._know(bucket, key)
-                self._perform_settled(bucket, slot, request, deadline, done)
+                self.perform(request, slot, deadline, done)
 
-        for holder in sorted(holders):
+        for holder in list(missing):
             ask(holder)
 
     def _take(self, bucket: OpenBucket, slot: int, key: bytes, found: Found) -> None:

@@ -20,7 +20,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.messages import decode_answer as decode
 from mycorrizal.mycel.operations.primary import OnDone, Primary
-from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.slots.claims import ELSEWHERE, SETTLED, Claims
 from mycorrizal.nodosum import ANSWERED, TIMED_OUT, Link
 from mycorrizal.runtime import Runtime, Timer
 
@@ -52,18 +52,35 @@ class Router:
     def __init__(
         self,
         runtime: Runtime,
-        view: View,
+        claims: Claims,
         primary: Primary,
         channel: Sender,
         link_to: Callable[[bytes], Link | None],
     ) -> None:
         self.runtime = runtime
-        self.view = view
+        self.claims = claims
         self.primary = primary
         self.channel = channel
         self.link_to = link_to
         #: In order of arrival, as every run of a seed must have it.
         self.under_way: dict[Operation, None] = {}
+        self._waiting: dict[Operation, None] = {}
+        self._timer: Timer | None = None
+
+    def wait(self, operation: Operation) -> None:
+        """Attempt an operation again when primaries change, or in a moment."""
+        self._waiting[operation] = None
+        if self._timer is None:
+            self._timer = self.runtime.call_later(RETRY_S, self.wake)
+
+    def wake(self) -> None:
+        """Attempt again what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, {}
+        for operation in waiting:
+            operation.attempt()
 
     def route(
         self, request: Routed, slot: int, deadline: float, done: OnDone
@@ -76,8 +93,7 @@ class Router:
         :return: What can be cancelled; None if this node is the primary and
             need not ask others first.
         """
-        view = self.view
-        if view.placement.primaries[slot] == view.me and not view.unsettled[slot]:
+        if self.claims.status[slot] == SETTLED:
             self.primary.perform(request, slot, deadline, done)
             return None
         operation = Operation(self, request, slot, deadline, done)
@@ -88,7 +104,7 @@ class Router:
         self, request: Routed, slot: int, deadline: float, done: OnDone
     ) -> None:
         """Route an operation that another node sent to us."""
-        if self.view.placement.primaries[slot] == self.view.me:
+        if self.claims.status[slot] != ELSEWHERE:
             self.primary.perform(request, slot, deadline, done)
         elif request.hops >= HOPS_MAX:
             done(Refused(NOT_OWNER))
@@ -100,6 +116,7 @@ class Router:
         """Nothing can be reached any more: end all that waits."""
         for operation in list(self.under_way):
             operation.end(Refused(NOT_OWNER, "the node was stopped"))
+        self.wake()
 
 
 class Operation:
@@ -109,7 +126,6 @@ class Operation:
 
     __slots__ = (
         "_router", "_request", "_payload", "_slot", "_deadline", "_done", "_call",
-        "_timer",
     )  # fmt: skip
 
     def __init__(
@@ -122,7 +138,6 @@ class Operation:
         self._deadline = deadline
         self._done: OnDone | None = done
         self._call: tuple[Link, int] | None = None
-        self._timer: Timer | None = None
         router.under_way[self] = None
 
     def attempt(self) -> None:
@@ -130,12 +145,13 @@ class Operation:
         if self._done is None:
             return
         router = self._router
-        primary = router.view.placement.primaries[self._slot]
-        if primary == router.view.me:
+        if router.claims.status[self._slot] != ELSEWHERE:
             router.primary.perform(
                 self._request, self._slot, self._deadline, self._told
             )
             return
+        # It may be this node itself, which waits for others to agree.
+        primary = router.claims.primaries[self._slot]
         link = None if primary is None else router.link_to(primary)
         if link is not None:
             call_id = router.channel.call(
@@ -147,11 +163,10 @@ class Operation:
         self._retry()
 
     def _retry(self) -> None:
-        runtime = self._router.runtime
-        if runtime.now() + RETRY_S >= self._deadline:
+        if self._router.runtime.now() + RETRY_S >= self._deadline:
             self.end(Refused(INDETERMINATE, "no answer in time"))
         else:
-            self._timer = runtime.call_later(RETRY_S, self.attempt)
+            self._router.wait(self)
 
     def _answered(self, how: int, payload: bytes) -> None:
         self._call = None
@@ -195,5 +210,3 @@ class Operation:
 
     def _forget(self) -> None:
         self._router.under_way.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()

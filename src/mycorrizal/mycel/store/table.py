@@ -14,7 +14,7 @@ from mycorrizal.mycel.store.counts import Cause, Counts
 from mycorrizal.mycel.store.expiry import DueRings
 from mycorrizal.mycel.store.lru import INF, Entry, new_ring, push, take_off
 from mycorrizal.mycel.store.sizing import entry_bytes
-from mycorrizal.mycel.store.versions import slot_digest
+from mycorrizal.mycel.store.versions import DIGEST_MARGIN_S, slot_digest
 
 #: Entries take their slot's number from here, not an equal integer of their
 #: own: 32 bytes saved on each.
@@ -130,6 +130,12 @@ class SlotTable(Counts):
         """How many entries and tombstones of a slot are held."""
         return len(self._tables[slot])
 
+    def held(self) -> int:
+        """The slots of which anything is held, as the bits of one integer."""
+        none = self._no_table
+        bits = "".join("0" if it is none else "1" for it in reversed(self._tables))
+        return int(bits, 2)
+
     def scan(
         self, slot: int, after: bytes, limit: int, prefix: bytes = b""
     ) -> list[Entry]:
@@ -145,13 +151,18 @@ class SlotTable(Counts):
         keys = (key for key in table if key > after and key.startswith(prefix))
         return [table[key] for key in heapq.nsmallest(limit, keys)]
 
-    def digest(self, slot: int, now: float) -> int:
+    def digest(self, slot: int, now: float, *, everything: bool = False) -> int:
         """
         The `slot_digest` of what is held of a slot.
+
+        :param everything: Also of what is about to expire.
 
         Worked out when asked, and only if the slot has changed: keeping it up
         with each write would slow a write by a half.
         """
+        if everything:
+            table = self._tables[slot]
+            return slot_digest(table.values(), now - DIGEST_MARGIN_S)[0]
         known = self._digests[slot]
         if known is None or now >= known[1]:
             known = slot_digest(self._tables[slot].values(), now)
