@@ -179,6 +179,15 @@ class Mycorrizal(MultiService):
         """Whether `when_ready` has fired, and the node was not stopped."""
         return self._readiness.ready
 
+    def safe_to_stop(self) -> bool:
+        """
+        Whether the cache loses nothing if this process ends now, however it
+        ends: no copy is known to be missing, and nothing is here alone.  Ask
+        before you stop the next node of a rolling restart the hard way;
+        `stopService` hands over in any case.
+        """
+        return self.mycel.safe_to_stop()
+
     def when_ready(self) -> Deferred[None]:
         """
         Wait until the node is ready.

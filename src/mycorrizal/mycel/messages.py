@@ -164,6 +164,18 @@ class Leaving(_Message, tag=13):
     """
 
 
+class Moved(_Message, tag=18):
+    """
+    These slots, which you have promised to me, are not mine any more.  Answered
+    by `Done`.
+
+    :ivar promised: Whom I have promised them to, if that is so.
+    """
+
+    slots: SlotSet
+    promised: tuple[Origin, Incarnation] | None = None
+
+
 class Page(_Message, tag=14):
     """
     What do you hold of these slots?  Answered by `Paged`.
@@ -322,7 +334,7 @@ PROMISED: Final = "promised"
 Routed = Get | Put | Touch | CreateBucket
 Request = (
     Get | Put | Touch | CreateBucket | Copy | Fetch | Push | Claim | Buckets
-    | Leaving | Page | Compare | Offer | Evict
+    | Leaving | Moved | Page | Compare | Offer | Evict
 )  # fmt: skip
 Answer = Found | Done | Refused | Claimed | Paged | Compared | Lacking
 

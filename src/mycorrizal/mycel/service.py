@@ -25,6 +25,7 @@ from mycorrizal.mycel.messages import (
     CreateBucket,
     Done,
     Leaving,
+    Moved,
     Put,
     Request,
     Routed,
@@ -45,6 +46,7 @@ from mycorrizal.mycel.slots.claims import (
     Effects,
     Ended,
     Fetchable,
+    Tell,
 )
 from mycorrizal.mycel.slots.dropping import Dropping
 from mycorrizal.mycel.slots.fetching import Fetching
@@ -111,6 +113,7 @@ class MycelService(Service):
         self._unasked: list[OnAnswer] = []
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
+        self._awake_at: float | None = None
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
@@ -194,6 +197,7 @@ class MycelService(Service):
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
+        self._wake_up(now)
         if not self.claims.begun:
             self._begin_claims(now)
         for bucket in self.buckets.by_name.values():
@@ -205,6 +209,15 @@ class MycelService(Service):
         self._repair.go_on(now)
         self._dropping.go_on()
         self._check_drained()
+
+    def _wake_up(self, now: float) -> None:
+        """
+        Notice that this node did not run for so long that others have given it
+        up; call this first when anything happens.
+        """
+        awake_at, self._awake_at = self._awake_at, now
+        if awake_at is not None and now - awake_at >= self.nodosum.config.dead_after_s:
+            self._perform(self.claims.forget(now))
 
     def _begin_claims(self, now: float) -> None:
         nodosum = self.nodosum
@@ -245,6 +258,7 @@ class MycelService(Service):
     def _members_changed(self) -> None:
         if not self.running:
             return
+        self._wake_up(self.runtime.now())
         members = [
             SlotMember(peer.node_key, peer.incarnation, peer.host)
             for peer in self.nodosum.membership.members()
@@ -304,6 +318,13 @@ class MycelService(Service):
         """
         return self._repair.missing()
 
+    def safe_to_stop(self) -> bool:
+        """
+        Whether nothing is lost if this node's process ends now, however it
+        ends: others hold all that it holds, as far as it can tell.
+        """
+        return not self._repair.missing() and self._repair.doubled()
+
     @property
     def settled(self) -> bool:
         """Whether all is where it belongs, as far as this node can tell."""
@@ -327,6 +348,8 @@ class MycelService(Service):
                 case Fetchable(node_key):
                     self._primary.holders_changed()
                     self._fetching.begin(node_key)
+                case Tell(node_key, moved):
+                    self.ask(node_key, moved, CLAIM_TIMEOUT_S, lambda _: None)
                 case _:
                     assert_never(effect)
         if effects:
@@ -427,6 +450,9 @@ class MycelService(Service):
             self.router.passed_on(request, self.slot(request), deadline, done)
         elif isinstance(request, Claim):
             done(self._claimed(request, link))
+        elif isinstance(request, Moved):
+            self.claims.moved((link.node_key, link.incarnation), request)
+            done(Done())
         elif isinstance(request, Buckets):
             self._buckets_told(request, link)
             done(Done())

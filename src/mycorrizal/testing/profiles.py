@@ -64,12 +64,9 @@ _PESTS: Final = (NAMES, RAISING, STRANGER)
 _NOT_CALM: Final = "operations may time out while the cluster finds its way"
 _CUT_OFF: Final = "a node that is cut off or paused for long is taken for dead"
 
-#: What today's cache can't promise of a cluster that was split, by invariant.
-#: A slot's primary is computed from who is seen, so each side has its own.
+#: What a value leaves behind that has expired: nothing.
 _SPLIT: Final = {
     "returned": "what expired on one side leaves nothing that outbids an older copy",
-    "copies": "a side may push what the other has just dropped or overwritten",
-    "copies-at-ack": "a holder that sees other owners may have dropped it already",
 }
 
 
@@ -127,7 +124,6 @@ PROFILES: Final[dict[str, Profile]] = {
             (PARTITION, CUT, LOSSY, *_PESTS),
             patient=False,
             excluded={"progress": _NOT_CALM, "life": _CUT_OFF, **_SPLIT},
-            later=frozenset(_SPLIT),
         ),
         Profile(
             "clocks",
@@ -141,7 +137,6 @@ PROFILES: Final[dict[str, Profile]] = {
             (PAUSE, *_PESTS),
             patient=False,
             excluded={"progress": _NOT_CALM, "life": _CUT_OFF, **_SPLIT},
-            later=frozenset(_SPLIT),
         ),
         Profile(
             "all",
@@ -152,7 +147,6 @@ PROFILES: Final[dict[str, Profile]] = {
             ),
             patient=False,
             excluded={"progress": _NOT_CALM, "life": _CUT_OFF, **_SPLIT},
-            later=frozenset(_SPLIT),
         ),
     )
 }  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from mycorrizal.mycel.messages import Claim, Claimed, Denied
+from mycorrizal.mycel.messages import Claim, Claimed, Denied, Moved
 from mycorrizal.mycel.slots.placement import SLOTS, outranks
 from mycorrizal.mycel.slots.promises import Life, Promises
 from mycorrizal.mycel.slots.slotset import (
@@ -31,6 +31,8 @@ from mycorrizal.mycel.slots.view import View
 #: Slots are added to what is claimed no more often than this, so that many
 #: changes of members at once lead to few claims.
 CLAIM_PAUSE_S: Final = 0.2
+#: A node that was away claims nothing for so long.
+AWAY_S: Final = 1.0
 #: A node that only others have named is waited for so long.
 NAMED_S: Final = 5.0
 #: Nodes named in an answer.
@@ -71,7 +73,15 @@ class Fetchable:
     node_key: bytes
 
 
-Effect: TypeAlias = AskClaim | Began | Ended | Fetchable
+@attrs.frozen
+class Tell:
+    """Tell a node that it has promised to the wrong one."""
+
+    node_key: bytes
+    moved: Moved
+
+
+Effect: TypeAlias = AskClaim | Began | Ended | Fetchable | Tell
 Effects: TypeAlias = tuple[Effect, ...]
 
 
@@ -220,9 +230,15 @@ class Claims:
         return self._go_on(now)
 
     def forget(self, now: float) -> Effects:
-        """This node was away for so long that others have taken its slots."""
+        """
+        This node was away for so long that others have taken its slots.
+
+        They tell it so when they link again; it claims nothing before that, or
+        for a while.
+        """
         ended = self._end(self.serving, now)
         self.claiming = NO_SLOTS
+        self._claims_at = now + AWAY_S
         return (*ended, *self._go_on(now))
 
     def tick(self, now: float) -> Effects:
@@ -294,10 +310,10 @@ class Claims:
         :param answer: None if it has not: it is asked again in a while.
         """
         self._asking.discard(node_key)
-        if answer is None or node_key not in self._owed:
+        if answer is None or node_key not in self._known:
             return ()
         asked = from_bytes(claim.slots)
-        self._owed[node_key] &= ~asked
+        self._owed[node_key] = self._owed.get(node_key, NO_SLOTS) & ~asked
         denied = NO_SLOTS
         for no in answer.denied:
             slots = from_bytes(no.slots) & asked
@@ -313,7 +329,28 @@ class Claims:
         held = from_bytes(answer.held) & asked & (self.serving | self.claiming)
         self._holders[node_key] = self._holders.get(node_key, NO_SLOTS) | held
         fetchable = (Fetchable(node_key),) if held & self.serving else ()
-        return (*ended, *fetchable, *self._know(now))
+        moved = self._moved(node_key, asked & ~denied)
+        return (*ended, *fetchable, *moved, *self._know(now))
+
+    def _moved(self, node_key: bytes, promised: int) -> Effects:
+        """Slots were promised to this node that it has let go since."""
+        left = promised & ~self.serving & ~self.claiming
+        effects: list[Effect] = []
+        for life, slots in self._promises.items():
+            if slots & left:
+                effects.append(Tell(node_key, Moved(to_bytes(slots & left), life)))
+                left &= ~slots
+        if left:
+            effects.append(Tell(node_key, Moved(to_bytes(left))))
+        return tuple(effects)
+
+    def moved(self, life: Life, moved: Moved) -> None:
+        """Who was promised slots has let them go, to another or to nobody."""
+        slots = self._promises.of(life) & from_bytes(moved.slots)
+        promised = moved.promised
+        alive = promised is not None and promised != self._me and self._alive(promised)
+        self._promises.take(slots, promised if alive else None)
+        self._show()
 
     def _name(self, life: Life, now: float) -> None:
         """Another node knows a life of a node: it is to be asked too."""

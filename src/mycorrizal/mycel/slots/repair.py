@@ -67,6 +67,16 @@ class Repair:
             for slot in slots_of(slots)
         )
 
+    def doubled(self) -> bool:
+        """Whether of all that is here there is, or should be, another copy."""
+        serving, steady = self._claims.serving, self._claims.steady
+        alone = len(self._view.placement) < 2
+        return all(
+            not bucket.store.held() & (serving if alone or bucket.owners < 2 else 0)
+            and not bucket.store.held() & ~serving & ~steady
+            for bucket in self._buckets.by_name.values()
+        )
+
     def _behind(self, bucket: OpenBucket) -> list[tuple[bytes, int]]:
         """The owners of our slots, and in which of them each may lack copies."""
         name, found = bucket.settings.name, list[tuple[bytes, int]]()
