@@ -118,6 +118,7 @@ class MycelService(Service):
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
         nodosum.tables_held = self._held.__contains__
+        nodosum.readiness.when_ready().addBoth(lambda _: self._begin_claims())
 
     def _make_parts(self) -> None:
         view, claims, buckets, clock = self.view, self.claims, self.buckets, self.clock
@@ -198,8 +199,8 @@ class MycelService(Service):
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
         self._wake_up(now)
-        if not self.claims.begun:
-            self._begin_claims(now)
+        if not self.nodosum.listening.pending and self.nodosum.first_round_over(now):
+            self._begin_claims()
         for bucket in self.buckets.by_name.values():
             if bucket.store.next_due_s() <= now:
                 bucket.store.pop_due(now, SWEEP_MAX)
@@ -219,10 +220,9 @@ class MycelService(Service):
         if awake_at is not None and now - awake_at >= self.nodosum.config.dead_after_s:
             self._perform(self.claims.forget(now))
 
-    def _begin_claims(self, now: float) -> None:
-        nodosum = self.nodosum
-        if not nodosum.listening.pending and nodosum.first_round_over(now):
-            self._perform(self.claims.begin(now))
+    def _begin_claims(self) -> None:
+        if self.running and not self.claims.begun:
+            self._perform(self.claims.begin(self.runtime.now()))
 
     # -- members ----------------------------------------------------------------
 
@@ -307,6 +307,7 @@ class MycelService(Service):
     def _lead(self, bucket: OpenBucket) -> None:
         for slot in range(SLOTS):
             bucket.store.lead(slot, bool(self.claims.serving >> slot & 1))
+        self._repair.owners_changed()
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)
@@ -398,6 +399,7 @@ class MycelService(Service):
         self.router.route(put, write.slot, write.until, done)
 
     def _fetched(self) -> None:
+        self._repair.owners_changed()
         self._repair.go_on(self.runtime.now())
         self.router.wake()
 

@@ -11,7 +11,7 @@ from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.operations.asking import Errands
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.leveling import Leveling, level_all
-from mycorrizal.mycel.slots.slotset import NO_SLOTS, slots_of, slotset
+from mycorrizal.mycel.slots.slotset import NO_SLOTS, slots_of
 from mycorrizal.mycel.slots.view import View
 
 #: All is compared this often, jitter apart, also if nothing is known to lack.
@@ -90,15 +90,19 @@ class Repair:
     # -- what happens -----------------------------------------------------------
 
     def owners_changed(self) -> None:
-        """Who is no owner of a slot any more is behind when it is one again."""
+        """
+        Owners, or slots of ours, have changed, or a bucket is new.
+
+        Who is no owner of a slot any more is behind when it is one again; of
+        what is empty, nobody lacks anything.
+        """
         level, self._level = self._level, {}
-        serving = self._claims.serving
+        serving, unsettled = self._claims.serving, self._claims.unsettled
         for bucket in self._buckets.by_name.values():
-            name = bucket.settings.name
+            name, empty = bucket.settings.name, ~bucket.store.held() & ~unsettled
             for node_key, owned in self._view.owned(bucket.owners).items():
-                left = level.get((name, node_key), NO_SLOTS) & owned & serving
-                if left:
-                    self._level[name, node_key] = left
+                known = level.get((name, node_key), NO_SLOTS) | empty
+                self._level[name, node_key] = known & owned & serving
 
     def lost(self, node_key: bytes) -> None:
         """A node has begun another life, or was away."""
@@ -148,17 +152,12 @@ class Repair:
         self, node_key: bytes, bucket: OpenBucket, slots: int
     ) -> bool:
         place = bucket.settings.name, node_key
-        empty = slotset(it for it in slots_of(slots) if not bucket.store.count(it))
-        full = slots & ~empty
-        # All later writes go to it too, so it keeps up from here.
-        self._level[place] = self._level.get(place, NO_SLOTS) | empty
-        if not full:
-            return True
-        found = await level_all(self._leveling, node_key, bucket, full)
+        found = await level_all(self._leveling, node_key, bucket, slots)
         if found is None:
             return False
-        # Unless it has been away meanwhile, or is no owner any more.
+        # All later writes go to it too, so it keeps up from here; unless it
+        # has been away meanwhile, or is no owner any more.
         still = self._view.owned(bucket.owners).get(node_key, NO_SLOTS)
         still &= self._claims.serving & found.slots
         self._level[place] = self._level.get(place, NO_SLOTS) | still
-        return found.slots == full
+        return found.slots == slots
