@@ -195,6 +195,19 @@ class MoveTests(ClusterTestCase):
         self.assertEqual(self.cache(0).stats("own").entries, 0)
         self.assertGreater(self.cluster.hosts[0].monotonic(), now + 3)
 
+    def test_older_version_after_a_partition(self) -> None:
+        """Nor does one who missed its successor bring it back, long after that."""
+        key = self.key_owned_by(0, 1)
+        self.result_of(self.cache(0).put("b", key, b"old"))
+        self.cluster.partition([0, 2], [1])
+        self.cluster.advance(8)
+        self.assertEqual(self.result_of(self.cache(2).put("b", key, b"new", 5)), 2)
+        self.cluster.advance(60)
+        self.cluster.heal()
+        self.settle()
+        for number in range(3):
+            self.assertIsNone(self.result_of(self.cache(number).get("b", key)))
+
 
 class LeaveTests(ClusterTestCase):
     """A node that stops in good order takes nothing with it."""
