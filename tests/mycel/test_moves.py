@@ -40,6 +40,15 @@ class DeathTests(ClusterTestCase):
         self.cluster.crash(1)
         self.assertEqual(self.result_of(get), b"v")
 
+    def test_while_a_node_falls_silent(self) -> None:
+        """What is called as a node falls silent ends well when that is found out."""
+        key = self.key_owned_by(1, 2)
+        self.result_of(self.cache(0).put("b", key, b"v"))
+        self.cluster.pause(1)
+        get, put = self.cache(0).get("b", key), self.cache(2).put("b", key, b"w")
+        self.assertIn(self.result_of(get), (b"v", b"w"))
+        self.assertEqual(self.result_of(put), 2)
+
     def test_deleted_stays_deleted(self) -> None:
         """A deleted key does not come back when its owners change, and change back."""
         self.fill(30)

@@ -74,6 +74,13 @@ class TroubleTests(PulseTestCase):
         self.assertAlmostEqual(self.cluster.world.now_s - began_s, 5, places=2)
         self.assert_nothing_left()
 
+    def test_silence_about_the_cache(self) -> None:
+        """What others may have to be asked for is waited for longer."""
+        self.serve(lambda *_: None)
+        began_s = self.cluster.world.now_s
+        self.error_of(3, "cache", "get", "b", "k")
+        self.assertAlmostEqual(self.cluster.world.now_s - began_s, 12, places=2)
+
     def raising(self, error: MycorrizalError) -> str:
         """What is said when asking fails with this error."""
 

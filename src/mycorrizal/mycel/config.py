@@ -9,8 +9,11 @@ import attrs
 
 from mycorrizal.errors import ConfigError
 
-#: How long an operation may take, unless its caller says otherwise.
-OPERATION_TIMEOUT_S = 5.0
+#: How long an operation may take, unless its caller says otherwise: longer than
+#: it takes to find that the node asked is dead, and to ask the next one.
+OPERATION_TIMEOUT_S = 10.0
+#: The longest that a caller may wait, which is as good as for ever.
+TIMEOUT_S_MAX = 24 * 3600.0
 #: Entries of a bucket for which no limit was asked.
 ENTRIES_MAX_DEFAULT = 100_000
 #: Copies beyond the primary's.

@@ -33,6 +33,7 @@ from mycorrizal.errors import (
     RemoteFailure,
     RemoteProtocolError,
 )
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S
 from mycorrizal.nodosum import (
     ANSWERED,
     LINK_LOST,
@@ -69,8 +70,8 @@ from mycorrizal.runtime import Runtime
 
 #: From the first packet to the node's WELCOME.
 CONNECT_TIMEOUT_S = 2.0
-#: How long a node may take to answer.
-ANSWER_TIMEOUT_S = 5.0
+#: How long a node may take to answer: a little longer than its cache may take.
+ANSWER_TIMEOUT_S = OPERATION_TIMEOUT_S + 1.0
 #: How long a connection may take to close in good order.
 CLOSE_TIMEOUT_S = 0.5
 #: Bytes of questions that wait for the transport: one that fills a frame, and
