@@ -29,6 +29,7 @@ from mycorrizal.pulse.access import Access, find_access
 from mycorrizal.pulse.client import (
     CONNECT_TIMEOUT_S,
     CannotConnect,
+    NodeBusy,
     NodeRefused,
     PulseClient,
 )
@@ -193,6 +194,8 @@ def trouble(error: MycorrizalError, access: Access) -> Trouble:
     """What to say when a node could not be asked, and what to do about it."""
     place, sentence = access.place, str(error)
     match error:
+        case NodeBusy():
+            return Trouble(f"{sentence}; try again in a moment")
         case CannotConnect():
             advice = "is a node running there? --node HOST:PORT names another"
             return Unreachable(f"{sentence}; {advice}")
