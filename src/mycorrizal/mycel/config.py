@@ -32,6 +32,15 @@ LIMIT_MAX = 2**53
 TTL_S_MAX = 100 * 365 * 24 * 3600.0
 
 
+def is_bucket_name(name: object) -> bool:
+    """Whether that can name a bucket: 1 to 128 bytes that can be printed."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and 0 < len(name.encode()) <= BUCKET_NAME_BYTES_MAX
+    )
+
+
 @attrs.frozen
 class BucketSettings:
     """
@@ -56,13 +65,8 @@ class BucketSettings:
         """
         # As strict as those who are told of it: what they can't read would cost
         # the link to each of them, and again whenever they meet.
-        text: object = self.name
         ttl_s: object = self.ttl_s
-        if (
-            not isinstance(text, str)
-            or not text.isprintable()
-            or not 0 < len(text.encode()) <= BUCKET_NAME_BYTES_MAX
-        ):
+        if not is_bucket_name(self.name):
             raise ConfigError(
                 f"{field}.name", f"needs 1 to {BUCKET_NAME_BYTES_MAX} printable bytes"
             )

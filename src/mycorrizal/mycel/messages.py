@@ -19,6 +19,7 @@ from mycorrizal.mycel.config import (
     BUCKETS_MAX,
     KEY_BYTES_MAX,
     VALUE_BYTES_MAX,
+    is_bucket_name,
 )
 from mycorrizal.mycel.store.versions import ORIGIN_BYTES
 
@@ -35,6 +36,12 @@ Milliseconds = Annotated[int, Meta(ge=-1, le=2**53)]
 Stamp = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Origin = Annotated[bytes, Meta(min_length=ORIGIN_BYTES, max_length=ORIGIN_BYTES)]
 Hops = Annotated[int, Meta(ge=0, le=8)]
+
+
+def _check_name(name: str) -> None:
+    # Only where a bucket comes to be: elsewhere a name is looked up, no more.
+    if not is_bucket_name(name):
+        raise ValueError("a bucket's name can't be printed, or is too long")
 
 
 class _Message(msgspec.Struct, array_like=True, gc=False):
@@ -83,6 +90,9 @@ class CreateBucket(_Message, tag=4):
     replicas: Annotated[int, Meta(ge=0, le=7)]
     clock: Stamp
     hops: Hops = 0
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
 
 
 # -- between owners ---------------------------------------------------------------
@@ -143,6 +153,9 @@ class BucketEntry(_Message):
     replicas: Annotated[int, Meta(ge=0, le=7)]
     stamp: Stamp
     origin: Origin
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
 
 
 class Buckets(_Message, tag=12):
