@@ -97,6 +97,7 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
         "bucket 's' exists with other settings (replicas is 1, not 2)",
         {"bucket": "s"},
     ),
+    (errors.InvalidKey("a key is text"), "a key is text", {}),
     (errors.KeyTooLarge("a key has 1 to 9 bytes"), "a key has 1 to 9 bytes", {}),
     (
         errors.ValueTooLarge(2_000_000, 1_044_480),

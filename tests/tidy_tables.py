@@ -32,6 +32,7 @@ SHELLS = (
     "nodosum/service.py",
     "nodosum/mesh.py",
     "nodosum/admission.py",
+    "nodosum/endpoints.py",
     "nodosum/ports.py",
     "nodosum/protocol.py",
     "nodosum/tls.py",
@@ -47,6 +48,7 @@ SHELLS = (
 APIS = (
     "nodosum/applications.py",
     "nodosum/calls.py",
+    "nodosum/clients.py",
     "nodosum/control.py",
     "nodosum/link.py",
     "nodosum/mux.py",

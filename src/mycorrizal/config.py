@@ -22,6 +22,7 @@ from mycorrizal.nodosum import Address
 from mycorrizal.settings import (
     check_address,
     check_node_id,
+    check_secret_path,
     make_bucket,
     parse_address,
     parse_bucket,
@@ -79,8 +80,18 @@ def _name(value: object, field: str) -> str:
     return value
 
 
-def _paths(value: object, field: str) -> tuple[str, ...]:
-    return tuple(_text(item, field) for item in _items(value, field, "paths"))
+def _secret_files(value: object, field: str) -> tuple[str, ...]:
+    # Never what was given in the error: some give a secret here.
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        kind = type(value).__name__
+        raise ConfigError(field, f"give a list of paths, not {kind}")
+    paths = _items(value, field, "paths")
+    for path in paths:
+        if not isinstance(path, str) or not path or "\0" in path:
+            what = "''" if path == "" else f"this {type(path).__name__}"
+            raise ConfigError(field, f"give a text, not {what}")
+        check_secret_path(path, field)
+    return tuple(paths)
 
 
 def _address(value: object, field: str, *, any_port: bool = True) -> Address:
@@ -229,7 +240,7 @@ class Config:
     static: tuple[Address, ...]
     node_id: str | None
     cluster_name: str
-    secret_files: tuple[str, ...]
+    secret_files: tuple[str, ...] = attrs.field(repr=False)
     secret: str | None = attrs.field(repr=False)
     tls: str
     hello: str
@@ -269,7 +280,7 @@ class Config:
             static=_static(static, "static"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
-            secret_files=_paths(secret_files, "secret_files"),
+            secret_files=_secret_files(secret_files, "secret_files"),
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
             hello=_one_of(HELLO_MODES, hello, "hello"),

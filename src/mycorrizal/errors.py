@@ -230,6 +230,10 @@ class BucketConflict(CacheError):
         self.bucket = bucket
 
 
+class InvalidKey(CacheError):
+    """A key is neither text nor bytes, or text that UTF-8 can't hold."""
+
+
 class KeyTooLarge(CacheError):
     """A key is empty or longer than the limit."""
 

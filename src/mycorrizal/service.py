@@ -170,7 +170,7 @@ class Mycorrizal(MultiService):
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`, in order.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
         return self.nodosum.subscribe(receive)
 
@@ -257,6 +257,9 @@ class Mycorrizal(MultiService):
     def stopService(self) -> Deferred[None]:
         """
         Hand over the cache, leave the cluster and close everything.
+
+        Until a link is closed applications receive what comes on it, and
+        nothing after that.
 
         :return: Fires when nothing is left: no connection, port, timer or
             unfired Deferred.  After ``stop_timeout_s`` it closes by force.

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
 from mycorrizal.nodosum import DEFAULT_PORT, Address
+from mycorrizal.nodosum.acl import RAW_PREFIX
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ms|s|m|h|d)?")
@@ -169,3 +170,16 @@ def check_node_id(node_id: str, field: str) -> str:
             f"{node_id!r} is no node id; use 1 to 128 letters, digits and . _ : @ -",
         )
     return node_id
+
+
+def check_secret_path(path: str, field: str) -> None:
+    """
+    :raises ConfigError: It is a secret itself, given in place of a path; the
+        secret is not shown.
+    """
+    if path.strip().startswith(RAW_PREFIX):
+        raise ConfigError(
+            field,
+            "is a secret itself; write it to a file that only its owner can read, "
+            "and give the file's path",
+        )

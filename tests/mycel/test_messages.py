@@ -251,6 +251,31 @@ class BoundTests(SynchronousTestCase):
             self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
 
 
+class BucketNameTests(SynchronousTestCase):
+    """A bucket is named by what can be printed, whoever creates it."""
+
+    def created(self, name: str) -> list[bytes]:
+        """Both messages by which a bucket of that name comes to be here."""
+        created = [4, name, NEVER, None, None, 1, 0, 0]
+        told = [name, NEVER, None, None, 1, 1, ORIGIN]
+        return [msgspec.msgpack.encode(it) for it in (created, [12, [told], 0])]
+
+    def test_good(self) -> None:
+        """Letters of any script, and blanks within."""
+        for name in ("s", "käse 日本", "n" * BUCKET_NAME_BYTES_MAX):
+            for data in self.created(name):
+                decode_request(data)
+
+    def test_bad(self) -> None:
+        """What steers a terminal, or is a byte too long, is refused on arrival."""
+        for name in (
+            "\x1b[2J", "a\nb", "\x85", "\u202eabc", "\u200b", "",
+            "n" * (BUCKET_NAME_BYTES_MAX + 1), "ä" * BUCKET_NAME_BYTES_MAX,
+        ):  # fmt: skip
+            for data in self.created(name):
+                self.assertRaises(RemoteProtocolError, decode_request, data)
+
+
 class TimeTests(SynchronousTestCase):
     """Times travel as what is left of them."""
 

@@ -38,6 +38,15 @@ class DeathTests(ClusterTestCase):
         self.cluster.crash(1)
         self.assertEqual(self.result_of(get), b"v")
 
+    def test_while_a_node_falls_silent(self) -> None:
+        """What is called as a node falls silent ends well when that is found out."""
+        key = self.key_owned_by(1, 2)
+        self.result_of(self.cache(0).put("b", key, b"v"))
+        self.cluster.pause(1)
+        get, put = self.cache(0).get("b", key), self.cache(2).put("b", key, b"w")
+        self.assertIn(self.result_of(get), (b"v", b"w"))
+        self.assertEqual(self.result_of(put), 2)
+
     def test_deleted_stays_deleted(self) -> None:
         """A deleted key does not come back when its owners change, and change back."""
         self.fill(30)
@@ -164,6 +173,19 @@ class MoveTests(ClusterTestCase):
         for number in range(done):
             get = self.cache(2).get("b", f"while {number}")
             self.assertEqual(self.result_of(get), b"v")
+
+    def test_older_version_after_a_partition(self) -> None:
+        """Nor does one who missed its successor bring it back, long after that."""
+        key = self.key_owned_by(0, 1)
+        self.result_of(self.cache(0).put("b", key, b"old"))
+        self.cluster.partition([0, 2], [1])
+        self.cluster.advance(8)
+        self.assertEqual(self.result_of(self.cache(2).put("b", key, b"new", 5)), 2)
+        self.cluster.advance(60)
+        self.cluster.heal()
+        self.settle()
+        for number in range(3):
+            self.assertIsNone(self.result_of(self.cache(number).get("b", key)))
 
 
 class LeaveTests(ClusterTestCase):

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mycorrizal.mycel.settling import SETTLED_WAIT_S
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Indeterminate, NotRunning
 from mycorrizal.mycel.messages import NEVER, AskSettled, BucketEntry, Buckets, Done
-from mycorrizal.mycel.settling import SETTLED_WAIT_S
 from mycorrizal.nodosum.calls import LINK_LOST
 from mycorrizal.testing import SimCluster
 from tests.mycel.cases import ClusterTestCase

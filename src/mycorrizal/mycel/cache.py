@@ -17,27 +17,28 @@ from mycorrizal.clock import HybridClock
 from mycorrizal.errors import (
     BucketConflict,
     CacheError,
-    ConfigError,
     Indeterminate,
-    KeyTooLarge,
     MycorrizalError,
     NotRunning,
     UnknownBucket,
-    ValueTooLarge,
+)
+from mycorrizal.mycel.arguments import (
+    check_timeout_s,
+    key_bytes,
+    ttl_ms,
+    value_bytes,
 )
 from mycorrizal.mycel.buckets import BucketTable
 from mycorrizal.mycel.config import (
     ENTRIES_MAX_DEFAULT,
     KEY_BYTES_MAX,
     OPERATION_TIMEOUT_S,
-    TTL_S_MAX,
-    VALUE_BYTES_MAX,
+    TIMEOUT_S_MAX,
     BucketSettings,
 )
 from mycorrizal.mycel.messages import (
     CONFLICT,
     DEFAULT_TTL,
-    NEVER,
     TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
@@ -90,8 +91,10 @@ class Cache:
     """
     The cache, as applications see it.
 
-    Every Deferred may be cancelled; each call takes ``timeout_s`` and then
-    fails with `Indeterminate`: it may or may not have taken effect.
+    Every Deferred may be cancelled; each call takes up to ``timeout_s`` (10,
+    which outlives the 5 it takes to find a silent node dead; at most a day) and
+    then fails with `Indeterminate`: it may or may not have taken effect.
+    Nothing is raised at once: what a call can't be given fails its Deferred.
     """
 
     _log = Logger()
@@ -130,28 +133,33 @@ class Cache:
             there with others, `ConfigError` if they make no sense, `CacheError`
             if there are 1,024 buckets already.
         """
-        if max_entries is None and max_bytes is None:
+        limited = max_entries is not None or max_bytes is not None
+        if not limited:
             max_entries = ENTRIES_MAX_DEFAULT
-            if name not in self._buckets:
-                self._log.info(
-                    "Bucket {bucket} has no limit; it gets max_entries={max_entries}",
-                    bucket=name,
-                    max_entries=max_entries,
-                )
         settings = BucketSettings(name, ttl_s, max_entries, max_bytes, replicas)
         try:
             settings.validate()
-        except ConfigError as error:
+            check_timeout_s(timeout_s)
+            if not self.running:
+                raise NotRunning("the cache")
+        except MycorrizalError as error:
             return fail(error)
+        if not limited and name not in self._buckets:
+            self._log.info(
+                "Bucket {bucket} has no limit; it gets max_entries={max_entries}",
+                bucket=name,
+                max_entries=max_entries,
+            )
         request = CreateBucket(
             name,
-            _ttl_ms(ttl_s),
+            ttl_ms(ttl_s),
             max_entries,
             max_bytes,
             replicas,
             self._insides.clock.last,
         )
-        return self._ask(request, timeout_s, lambda answer: None)
+        slot = self._insides.slot(request)
+        return self._route(request, slot, timeout_s, lambda answer: None)
 
     def buckets(self) -> dict[str, BucketSettings]:
         """The buckets of the cluster, by name."""
@@ -176,13 +184,19 @@ class Cache:
         Read a value.
 
         :return: Fires with the value, None if there is none.  Fails with
-            `UnknownBucket`, `KeyTooLarge`, `Indeterminate` or `NotRunning`.
+            `UnknownBucket`, `InvalidKey`, `KeyTooLarge`, `ConfigError` (a time
+            makes no sense), `Indeterminate` or `NotRunning`.
         """
-        opened = self._buckets.get(bucket)
-        raw = key.encode() if isinstance(key, str) else key
-        if opened is None or not self.running or not 0 < len(raw) <= KEY_BYTES_MAX:
-            return fail(self._problem(bucket, raw))
-        slot = xxh3_64_intdigest(raw, opened.seed) & _SLOT_MASK
+        try:
+            raw = key.encode() if isinstance(key, str) else key
+            opened = self._buckets[bucket]
+            slot = xxh3_64_intdigest(raw, opened.seed) & _SLOT_MASK
+            sound = 0 < len(raw) <= KEY_BYTES_MAX and 0.0 < timeout_s <= TIMEOUT_S_MAX
+        except (KeyError, TypeError, UnicodeEncodeError):
+            sound = False
+        if not sound or not self.running or raw.__class__ is not bytes:
+            # Which of them it is, is found out slowly.
+            return self._ask(bucket, key, timeout_s, Get, _value)
         if self._status[slot] == SETTLED:
             return succeed(opened.store.get(slot, raw, self._now()))
         return self._route(Get(bucket, raw), slot, timeout_s, _value)
@@ -195,7 +209,7 @@ class Cache:
 
         :return: Fires with the entry, None if there is none; fails as `get`.
         """
-        return self._ask(Get(bucket, _raw(key)), timeout_s, _entry)
+        return self._ask(bucket, key, timeout_s, Get, _entry)
 
     def put(
         self,
@@ -212,16 +226,12 @@ class Cache:
         :return: Fires with the number of nodes that hold it, when all live
             owners do.  Fails as `get`, or with `ValueTooLarge`.
         """
-        if not isinstance(value, bytes):
-            return fail(CacheError(f"a value is bytes, not {type(value).__name__}"))
-        if len(value) > VALUE_BYTES_MAX:
-            return fail(ValueTooLarge(len(value), VALUE_BYTES_MAX))
-        if ttl_s is not None and not 0 <= ttl_s <= TTL_S_MAX:
-            return fail(ConfigError("ttl_s", f"{ttl_s} s is no time to live"))
-        request = Put(
-            bucket, _raw(key), value, _ttl_ms(ttl_s), self._insides.clock.last
-        )
-        return self._ask(request, timeout_s, _copies)
+
+        def put(bucket: str, raw: bytes) -> Put:
+            clock = self._insides.clock.last
+            return Put(bucket, raw, value_bytes(value), ttl_ms(ttl_s), clock)
+
+        return self._ask(bucket, key, timeout_s, put, _copies)
 
     def put_ttl(
         self,
@@ -235,11 +245,11 @@ class Cache:
 
         :return: Fires with False if there is no such value; fails as `get`.
         """
-        if ttl_s is not None and not 0 <= ttl_s <= TTL_S_MAX:
-            return fail(ConfigError("ttl_s", f"{ttl_s} s is no time to live"))
-        clock = self._insides.clock.last
-        request = Touch(bucket, _raw(key), _ttl_ms(ttl_s), clock)
-        return self._ask(request, timeout_s, _existed)
+
+        def touch(bucket: str, raw: bytes) -> Touch:
+            return Touch(bucket, raw, ttl_ms(ttl_s), self._insides.clock.last)
+
+        return self._ask(bucket, key, timeout_s, touch, _existed)
 
     def delete(
         self, bucket: str, key: str | bytes, timeout_s: float = OPERATION_TIMEOUT_S
@@ -249,33 +259,34 @@ class Cache:
 
         :return: Fires with whether it was there; fails as `get`.
         """
-        clock = self._insides.clock.last
-        request = Put(bucket, _raw(key), None, DEFAULT_TTL, clock)
-        return self._ask(request, timeout_s, _existed)
+
+        def delete(bucket: str, raw: bytes) -> Put:
+            return Put(bucket, raw, None, DEFAULT_TTL, self._insides.clock.last)
+
+        return self._ask(bucket, key, timeout_s, delete, _existed)
 
     # -- the way there and back --------------------------------------------------
 
-    def _problem(self, bucket: str, key: bytes) -> MycorrizalError:
-        if not self.running:
-            return NotRunning("the cache")
-        if bucket not in self._buckets:
-            return UnknownBucket(bucket)
-        return KeyTooLarge(f"a key has 1 to {KEY_BYTES_MAX} bytes, this one {len(key)}")
-
     def _ask(
-        self, request: Routed, timeout_s: float, convert: Callable[[Any], _T]
+        self,
+        bucket: str,
+        key: str | bytes,
+        timeout_s: float,
+        make: Callable[[str, bytes], Get | Put | Touch],
+        convert: Callable[[Any], _T],
     ) -> Deferred[_T]:
-        if isinstance(request, CreateBucket):
+        """Check what the caller gave, make the request of it, and ask."""
+        name: object = bucket
+        try:
             if not self.running:
-                return fail(NotRunning("the cache"))
-        elif (
-            not self.running
-            or request.bucket not in self._buckets
-            or not 0 < len(request.key) <= KEY_BYTES_MAX
-        ):
-            return fail(self._problem(request.bucket, request.key))
-        slot = self._insides.slot(request)
-        return self._route(request, slot, timeout_s, convert)
+                raise NotRunning("the cache")
+            check_timeout_s(timeout_s)
+            if not isinstance(name, str) or name not in self._buckets:
+                raise UnknownBucket(bucket)
+            request = make(bucket, key_bytes(key))
+        except MycorrizalError as error:
+            return fail(error)
+        return self._route(request, self._insides.slot(request), timeout_s, convert)
 
     def _route(
         self,
@@ -333,16 +344,6 @@ class Cache:
         for result in waiting:
             if not result.called:
                 result.errback(NotRunning("the cache"))
-
-
-def _raw(key: str | bytes) -> bytes:
-    return key.encode() if isinstance(key, str) else key
-
-
-def _ttl_ms(ttl_s: float | None) -> int:
-    if ttl_s is None:
-        return NEVER
-    return 0 if ttl_s == 0 else max(1, round(ttl_s * 1000))
 
 
 def _value(found: Found) -> bytes | None:

@@ -9,8 +9,11 @@ import attrs
 
 from mycorrizal.errors import ConfigError
 
-#: How long an operation may take, unless its caller says otherwise.
-OPERATION_TIMEOUT_S = 5.0
+#: How long an operation may take, unless its caller says otherwise: longer than
+#: it takes to find that the node asked is dead, and to ask the next one.
+OPERATION_TIMEOUT_S = 10.0
+#: The longest that a caller may wait, which is as good as for ever.
+TIMEOUT_S_MAX = 24 * 3600.0
 #: Entries of a bucket for which no limit was asked.
 ENTRIES_MAX_DEFAULT = 100_000
 #: Copies beyond the primary's.
@@ -27,6 +30,15 @@ BUCKETS_MAX = 1024
 LIMIT_MAX = 2**53
 #: No time to live is longer; also what a clock of 48 bits can hold.
 TTL_S_MAX = 100 * 365 * 24 * 3600.0
+
+
+def is_bucket_name(name: object) -> bool:
+    """Whether that can name a bucket: 1 to 128 bytes that can be printed."""
+    return (
+        isinstance(name, str)
+        and name.isprintable()
+        and 0 < len(name.encode()) <= BUCKET_NAME_BYTES_MAX
+    )
 
 
 @attrs.frozen
@@ -53,13 +65,8 @@ class BucketSettings:
         """
         # As strict as those who are told of it: what they can't read would cost
         # the link to each of them, and again whenever they meet.
-        text: object = self.name
         ttl_s: object = self.ttl_s
-        if (
-            not isinstance(text, str)
-            or not text.isprintable()
-            or not 0 < len(text.encode()) <= BUCKET_NAME_BYTES_MAX
-        ):
+        if not is_bucket_name(self.name):
             raise ConfigError(
                 f"{field}.name", f"needs 1 to {BUCKET_NAME_BYTES_MAX} printable bytes"
             )

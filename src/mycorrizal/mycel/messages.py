@@ -19,6 +19,7 @@ from mycorrizal.mycel.config import (
     BUCKETS_MAX,
     KEY_BYTES_MAX,
     VALUE_BYTES_MAX,
+    is_bucket_name,
 )
 from mycorrizal.mycel.slots.placement import SLOTS, SLOTSET_BYTES
 from mycorrizal.mycel.store.versions import ORIGIN_BYTES
@@ -39,6 +40,12 @@ Hops = Annotated[int, Meta(ge=0, le=8)]
 SlotNumber = Annotated[int, Meta(ge=0, lt=SLOTS)]
 SlotSet = Annotated[bytes, Meta(min_length=SLOTSET_BYTES, max_length=SLOTSET_BYTES)]
 Incarnation = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+def _check_name(name: str) -> None:
+    # Only where a bucket comes to be: elsewhere a name is looked up, no more.
+    if not is_bucket_name(name):
+        raise ValueError("a bucket's name can't be printed, or is too long")
 
 
 class _Message(msgspec.Struct, array_like=True, gc=False):
@@ -87,6 +94,9 @@ class CreateBucket(_Message, tag=4):
     replicas: Annotated[int, Meta(ge=0, le=7)]
     clock: Stamp
     hops: Hops = 0
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
 
 
 # -- between owners ---------------------------------------------------------------
@@ -148,6 +158,9 @@ class BucketEntry(_Message):
     replicas: Annotated[int, Meta(ge=0, le=7)]
     stamp: Stamp
     origin: Origin
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
 
 
 class Buckets(_Message, tag=12):

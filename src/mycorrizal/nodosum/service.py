@@ -113,7 +113,8 @@ class NodosumService(MultiService):
         self._found: dict[IDiscovery, list[Address]] = {}
         self._rounds: dict[IDiscovery, Timer] = {}
         self._lookups: dict[Deferred[Any], None] = {}
-        self._subscribers: list[Callable[[MemberEvent], object]] = []
+        #: By an object that stands for each subscription.
+        self._subscribers: dict[object, Callable[[MemberEvent], object]] = {}
         self._link_listeners: list[LinkListener] = []
         self.mesh = self._make_mesh()
         if config.static and not config.single:
@@ -165,11 +166,15 @@ class NodosumService(MultiService):
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`; an error in it is logged.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
-        subscribers = self._subscribers
-        subscribers.append(receive)
-        return lambda: subscribers.remove(receive) if receive in subscribers else None
+        subscription = object()
+        self._subscribers[subscription] = receive
+
+        def end() -> None:
+            self._subscribers.pop(subscription, None)
+
+        return end
 
     def listen_to_links(self, listener: LinkListener) -> None:
         """Be told of each link that comes up or goes down."""
@@ -305,7 +310,9 @@ class NodosumService(MultiService):
 
     def member_changed(self, event: MemberEvent) -> None:
         """Somebody joined, left or died."""
-        for receive in list(self._subscribers):
+        for subscription, receive in list(self._subscribers.items()):
+            if subscription not in self._subscribers:
+                continue  # One before has ended it.
             try:
                 receive(event)
             except Exception:

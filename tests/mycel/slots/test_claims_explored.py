@@ -5,7 +5,6 @@ Claims hold in whatever order things happen; and each of their rules is needed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 

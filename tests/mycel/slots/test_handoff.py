@@ -4,6 +4,7 @@ What moves arrives, in pieces, and is let go only when it has.
 
 from __future__ import annotations
 
+from mycorrizal.mycel.slots.handoff import Handoff
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.messages import (
@@ -16,7 +17,6 @@ from mycorrizal.mycel.messages import (
     Refused,
 )
 from mycorrizal.mycel.slots import handoff
-from mycorrizal.mycel.slots.handoff import Handoff
 from tests.mycel.parts import ME, A, B, Parts, key_in, members, slot_owned_by
 
 

@@ -13,7 +13,7 @@ from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.store.counts import Cause, Counts
 from mycorrizal.mycel.store.expiry import DueRings
 from mycorrizal.mycel.store.lru import INF, Entry, new_ring, push, take_off
-from mycorrizal.mycel.store.sizing import entry_bytes
+from mycorrizal.mycel.store.sizing import OUTLIVED_BYTES, entry_bytes
 from mycorrizal.mycel.store.versions import DIGEST_MARGIN_S, slot_digest
 
 #: Entries take their slot's number from here, not an equal integer of their
@@ -54,11 +54,13 @@ class SlotTable(Counts):
 
     __slots__ = (
         "__weakref__", "_dead", "_digests", "_due", "_ends", "_followed", "_gone",
-        "_led", "_no_table", "_tables", "_tombstone_bytes", "capped", "cleared",
-        "floors",
+        "_led", "_no_table", "_outlived", "_tables", "_tombstone_bytes",
+        "_tombstones_max", "capped", "cleared", "floors",
     )  # fmt: skip
 
-    def __init__(self, gone: Callable[[Entry, Cause], None] | None) -> None:
+    def __init__(
+        self, gone: Callable[[Entry, Cause], None] | None, tombstones_max: int
+    ) -> None:
         super().__init__()
         # A slot without entries has no dict of its own: 64 KiB saved.
         self._no_table: dict[bytes, Entry] = {}
@@ -72,6 +74,10 @@ class SlotTable(Counts):
         self._digests: list[tuple[int, float] | None] = [(0, INF)] * SLOTS
         self._gone = gone
         self._tombstone_bytes = 0
+        self._tombstones_max = tombstones_max
+        #: Of keys whose value lives shorter than an older one would have, or is
+        #: a tombstone that stays for that time: until when that is.
+        self._outlived: dict[bytes, float] = {}
         self.floors = [-1] * SLOTS
         self.cleared = [-1] * SLOTS
         self.capped: set[int] = set()
@@ -106,6 +112,13 @@ class SlotTable(Counts):
             return False
         self._lose(entry, cause)
         return True
+
+    def lapsed(self, key: bytes) -> bool:
+        """
+        Whether a tombstone stands for a value that has expired, and nobody
+        deleted; nodes that were told of that value alone have none.
+        """
+        return key in self._outlived
 
     # -- whole slots ----------------------------------------------------------
 
@@ -218,10 +231,28 @@ class SlotTable(Counts):
         self.size_bytes -= size_bytes
         take_off(entry)
 
+    def _outlive(self, key: bytes, until: float) -> None:
+        """Remember until when an older value of a key would have lived."""
+        outlived = self._outlived
+        if key in outlived:
+            outlived[key] = max(until, outlived[key])
+            return
+        outlived[key] = until
+        self.size_bytes += OUTLIVED_BYTES
+        if len(outlived) > self._tombstones_max:
+            self._drop_outlived(next(iter(outlived)))
+
+    def _drop_outlived(self, key: bytes) -> None:
+        """Forget that an older value of a key would have lived longer."""
+        if self._outlived.pop(key, None) is not None:
+            self.size_bytes -= OUTLIVED_BYTES
+
     def _lose(self, entry: Entry, cause: Cause) -> None:
         """Let an entry go from everything, and tell."""
         if entry.newer is None:
             return  # Whoever was told of an earlier one has taken it away.
+        if self._outlived:
+            self._drop_outlived(entry.key)
         slot = entry.slot
         table = self._tables[slot]
         del table[entry.key]
