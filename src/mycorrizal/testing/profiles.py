@@ -64,11 +64,6 @@ _PESTS: Final = (NAMES, RAISING, STRANGER)
 _NOT_CALM: Final = "operations may time out while the cluster finds its way"
 _CUT_OFF: Final = "a node that is cut off or paused for long is taken for dead"
 
-#: What a value leaves behind that has expired: nothing.
-_SPLIT: Final = {
-    "returned": "what expired on one side leaves nothing that outbids an older copy",
-}
-
 
 @attrs.frozen
 class Profile:
@@ -123,7 +118,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "halves, one alone, ring, chain, one way; 2 to 40 s",
             (PARTITION, CUT, LOSSY, *_PESTS),
             patient=False,
-            excluded={"progress": _NOT_CALM, "life": _CUT_OFF, **_SPLIT},
+            excluded={"progress": _NOT_CALM, "life": _CUT_OFF},
         ),
         Profile(
             "clocks",
@@ -136,7 +131,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "processes stop for 0.1 to 60 s and go on",
             (PAUSE, *_PESTS),
             patient=False,
-            excluded={"progress": _NOT_CALM, "life": _CUT_OFF, **_SPLIT},
+            excluded={"progress": _NOT_CALM, "life": _CUT_OFF},
         ),
         Profile(
             "all",
@@ -146,7 +141,7 @@ PROFILES: Final[dict[str, Profile]] = {
                 SLOW, LOSSY, *_PESTS,
             ),
             patient=False,
-            excluded={"progress": _NOT_CALM, "life": _CUT_OFF, **_SPLIT},
+            excluded={"progress": _NOT_CALM, "life": _CUT_OFF},
         ),
     )
 }  # fmt: skip
