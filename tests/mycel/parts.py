@@ -4,15 +4,19 @@ What the tests of Mycel's parts stand on: a clock to turn, nodes, and fakes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.task import Clock
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.config import BucketSettings
-from mycorrizal.mycel.messages import Answer, Claim, Claimed, Request
+from mycorrizal.mycel.messages import Answer, Buckets, Claim, Claimed, Request
 from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.slots.claims import CLAIM_PAUSE_S, AskClaim, Claims, Effects
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
+from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.slotset import NO_SLOTS, from_bytes, to_bytes
 from mycorrizal.mycel.slots.view import SlotMember, View
 from mycorrizal.runtime import Runtime
@@ -168,6 +172,8 @@ class Parts:
         self.buckets = BucketTable()
         self.ask = FakeAsk()
         self.bucket = self.open("b", replicas)
+        self.refused: list[tuple[int, Life]] = []
+        self.behind: list[tuple[bytes, int]] = []
 
     def change(self, *others: bytes, held: int = NO_SLOTS) -> None:
         """
@@ -206,3 +212,18 @@ class Parts:
         slot = slot_of(self.bucket.seed, key)
         entry = self.bucket.store.peek(slot, key, self.now())
         return None if entry is None else entry.value
+
+
+def writes_of(
+    parts: Parts, linked: Callable[[bytes], object] = lambda _: True
+) -> Writes:
+    """The writes of a node; what is refused or behind is kept in `parts`."""
+    return Writes(
+        parts.view,
+        parts.ask,
+        parts.now,
+        linked,
+        lambda: Buckets(parts.buckets.entries(), 0),
+        lambda slot, promised: parts.refused.append((slot, promised)),
+        lambda bucket, owner, slot: parts.behind.append((owner, slot)),
+    )

@@ -12,7 +12,6 @@ from mycorrizal.mycel.messages import (
     NEVER,
     UNKNOWN_BUCKET,
     Answer,
-    Buckets,
     CreateBucket,
     Done,
     Found,
@@ -23,13 +22,13 @@ from mycorrizal.mycel.messages import (
     Touch,
 )
 from mycorrizal.mycel.operations.primary import Primary
-from mycorrizal.mycel.operations.writing import Writes
 from tests.mycel.parts import (
     ME,
     A,
     Parts,
     key_in,
     slot_owned_by,
+    writes_of,
 )
 
 
@@ -40,22 +39,15 @@ class PrimaryTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.parts = parts = Parts(*self.others)
-        self.met_all = True
-        self.writes = Writes(
-            parts.view,
-            parts.ask,
-            parts.now,
-            lambda _: True,
-            lambda: Buckets(parts.buckets.entries(), 0),
-        )
+        self.writes = writes_of(parts)
         self.primary = Primary(
             parts.view,
+            parts.claims,
             parts.buckets,
             parts.hybrid,
             self.writes,
             parts.ask,
             parts.now,
-            lambda: not self.met_all,
         )
         self.ask = parts.ask
         self.slot = slot_owned_by(parts.view, ME, *self.others)
@@ -122,13 +114,24 @@ class AloneTests(PrimaryTestCase):
 
     def test_delete(self) -> None:
         """A delete says whether the value was there."""
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        self.assertFalse(self.deleted())
+        self.answers.clear()
         self.perform(self.put(b"value"))
+        self.answers.clear()
+        self.assertTrue(self.deleted())
+        self.assertEqual(self.read()[0], None)
+        self.assertFalse(self.deleted())
+
+    def deleted(self) -> bool:
+        """Whether a delete finds the value."""
         done = self.answer_to(self.put(None))
         assert isinstance(done, Done)
-        self.assertTrue(done.existed)
-        self.assertEqual(self.read()[0], None)
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        return done.existed
+
+    def test_delete_of_nothing(self) -> None:
+        """A delete is remembered, also if nothing is here: others may have it."""
+        self.assertFalse(self.deleted())
+        self.assertEqual(self.parts.bucket.store.stats().tombstones, 1)
 
     def test_touch(self) -> None:
         """A new time to live begins now, and leaves the value."""
@@ -146,7 +149,7 @@ class AloneTests(PrimaryTestCase):
         """To delete what has expired finds nothing."""
         self.perform(self.put(b"value", 1000))
         self.parts.clock.advance(1)
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        self.assertFalse(self.deleted())
 
     def test_times_to_live(self) -> None:
         """0 is the bucket's, -1 for ever, and nothing is longer than a century."""
@@ -216,7 +219,10 @@ class UnderWayTests(PrimaryTestCase):
     def test_two_deletes(self) -> None:
         """Of two deletes at once, one finds the value."""
         self.perform(self.put(None))
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        self.perform(self.put(None))
+        self.finish()
+        found = [it.existed for it in self.answers if isinstance(it, Done)]
+        self.assertEqual(found, [True, False])
 
     def test_delete_of_first_put(self) -> None:
         """A delete that follows a put under way deletes it."""

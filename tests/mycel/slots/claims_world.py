@@ -171,11 +171,16 @@ class ClaimsWorld:
         )
         self.nodes[key] = node
         self.tell(f"{number} joins as {node.incarnation}")
-        others = sorted(other for other in self.nodes if other != key)
-        if not others:
+        if len(self.nodes) == 1:
             self._do(node, node.claims.begin(self.now))
-            return
-        self._meet(node, self.nodes[self.random.choice(others)])
+        else:
+            self._introduce(node)
+
+    def _introduce(self, node: Node) -> None:
+        """Tell a node of one that is settled: else they would be two clusters."""
+        settled = [it for it in self.nodes.values() if it.claims.begun]
+        if settled:
+            self._meet(node, self.random.choice(settled))
 
     def _meet(self, one: Node, other: Node) -> None:
         for a, b in ((one, other), (other, one)):
@@ -432,12 +437,14 @@ class ClaimsWorld:
 
     def tick(self, node: Node) -> None:
         """Time has passed for a node; whom it has heard of it links with."""
-        others = sorted(self.nodes.keys() - {node.key})
-        if not node.claims.begun and not node.met and others:
-            # Who was told of at its start is gone; there are others.
-            self._meet(node, self.nodes[self.random.choice(others)])
+        if not node.claims.begun and not any(
+            self.nodes[key].claims.begun for key in node.met if key in self.nodes
+        ):
+            # Whom it was told of at its start is gone; there are others.
+            self._introduce(node)
             self._look(node)
-        if not node.claims.begun and node.met.keys() <= node.linked:
+        alone = len(self.nodes) > 1 and not node.met
+        if not node.claims.begun and node.met.keys() <= node.linked and not alone:
             self._do(node, node.claims.begin(self.now))
         self._do(node, node.claims.tick(self.now))
         self._advance(node)
