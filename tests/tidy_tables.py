@@ -51,6 +51,7 @@ APIS = (
     "nodosum/link.py",
     "nodosum/mux.py",
     "nodosum/readiness.py",
+    "mycel/api/*",
     "mycel/cache.py",
     "mycel/operations/*",
     "mycel/slots/handoff.py",

@@ -10,7 +10,9 @@ from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.config import BucketSettings
 from mycorrizal.mycel.messages import Answer, Request
+from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
 from mycorrizal.mycel.slots.view import SlotMember, View
 from mycorrizal.runtime import Runtime
@@ -124,7 +126,22 @@ class Parts:
         self.view = settled_view(*others)
         self.buckets = BucketTable()
         self.ask = FakeAsk()
+        self.sweeper = Sweeper(self.runtime)
+        #: How often values have got other owners.
+        self.moves = 0
+        self.administration = Administration(
+            self.view,
+            self.buckets,
+            self.hybrid,
+            self.ask,
+            self.now,
+            self.sweeper,
+            self._moved,
+        )
         self.bucket = self.open("b", replicas)
+
+    def _moved(self) -> None:
+        self.moves += 1
 
     def wall(self) -> float:
         """Seconds since the epoch."""

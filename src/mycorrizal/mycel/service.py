@@ -12,14 +12,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.mycel.bucket_messages import Administered
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
 from mycorrizal.mycel.messages import (
     Answer,
+    Asked,
     Buckets,
     Copy,
-    CreateBucket,
     Done,
     Fetch,
     Leaving,
@@ -31,10 +32,13 @@ from mycorrizal.mycel.messages import (
     decode_request,
     encode,
 )
+from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.serving import Serving
+from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.settling import Settling
 from mycorrizal.mycel.slots.handoff import Handoff
@@ -86,6 +90,16 @@ class MycelService(Service):
         self.buckets = BucketTable(self._lead)
         self.channel = Channel(APPLICATION_ID)
         self.view = View(self._me)
+        self._sweeper = Sweeper(runtime)
+        self._administration = Administration(
+            self.view,
+            self.buckets,
+            self.clock,
+            self.ask,
+            runtime.now,
+            self._sweeper,
+            self._owners_changed,
+        )
         self._writes = Writes(
             self.view, self.ask, runtime.now, self._linked, self._news
         )
@@ -96,12 +110,14 @@ class MycelService(Service):
             self._writes,
             self.ask,
             runtime.now,
+            self._administration.perform,
             self._meeting,
         )
         self._replica = Replica(self.buckets, self.clock, runtime.now)
         self.router = Router(
             runtime, self.view, self._primary, self.channel, nodosum.link_to
         )
+        self._serving = Serving(self, runtime, self.router, self.buckets)
         self._handoff = Handoff(
             runtime, self.view, self.buckets, self.ask, self._news, self._pushed
         )
@@ -137,6 +153,7 @@ class MycelService(Service):
             if timer is not None:
                 timer.cancel()
         self._handoff.stop()
+        self._sweeper.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -318,22 +335,22 @@ class MycelService(Service):
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
         request = decode_request(payload)
+        asked = isinstance(request, Asked)
+        if not self.running or (asked and self._handed_over):
+            link.error(call_id, ErrorCode.BUSY, "")
+            return
 
         def done(answer: Answer) -> None:
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        routed = isinstance(request, Routed)
-        if not self.running or (routed and self._handed_over):
-            link.error(call_id, ErrorCode.BUSY, "")
-        elif isinstance(request, Routed):
-            deadline = self.runtime.now() + OPERATION_TIMEOUT_S
-            self.router.passed_on(request, self.slot(request), deadline, done)
+        if isinstance(request, Asked):
+            self._serving.serve(call_id, request, link)
         elif isinstance(request, (Copy, Fetch, Push)):
             done(self._replica.answer(request))
         elif isinstance(request, Buckets):
-            self._buckets_told(request, link)
-            done(Done())
+            self._administration.told(request, lambda: done(Done()))
+            self._held.add(link.node_key)
         elif isinstance(request, Leaving):
             if link.node_key in self.view.members:
                 self._settling.leavers.add(self.view.members[link.node_key])
@@ -344,25 +361,14 @@ class MycelService(Service):
         else:
             self._settling.asked(request, done)
 
-    def _buckets_told(self, told: Buckets, link: Link) -> None:
-        self.clock.observe(told.clock)
-        conflicts = self.buckets.merge(told.buckets)
-        for name, difference in conflicts:
-            self._log.warn(
-                "Bucket {bucket} was created twice with other settings "
-                "({difference}); the later ones are in force",
-                bucket=name,
-                difference=difference,
-            )
-        if conflicts:
-            # There may be owners now that were none.
-            self.view.trust_nobody()
-            self._handoff.begin()
-        self._held.add(link.node_key)
+    def _owners_changed(self) -> None:
+        """There may be owners now that were none."""
+        self.view.trust_nobody()
+        self._handoff.begin()
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
-        if isinstance(request, CreateBucket):
+        if isinstance(request, Administered):
             return slot_of(BUCKETS_SEED, request.name.encode())
         bucket = self.buckets.by_name.get(request.bucket)
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed
@@ -373,4 +379,5 @@ class MycelService(Service):
         raise RemoteProtocolError("the cache takes requests only")
 
     def cancelled(self, call_id: int, link: Link) -> None:
-        """The caller waits no more: the operation goes on all the same."""
+        """The caller waits no more: what has not begun is not done."""
+        self._serving.cancelled(call_id, link)

@@ -43,7 +43,7 @@ class Replica:
         """Take what is given, or give what is asked for."""
         bucket = self._buckets.by_name.get(request.bucket)
         if bucket is None:
-            return Refused(UNKNOWN_BUCKET, request.bucket)
+            return self._without_bucket(request)
         now = self._now()
         if isinstance(request, Fetch):
             slot = slot_of(bucket.seed, request.key)
@@ -66,3 +66,16 @@ class Replica:
                 now,
             )
         return Done()
+
+    def _without_bucket(self, request: Copy | Fetch | Push) -> Answer:
+        dropped_at = self._buckets.dropped_at(request.bucket)
+        if isinstance(request, Copy):
+            newest = request.stamp
+        elif isinstance(request, Push):
+            newest = max((pushed.stamp for pushed in request.entries), default=0)
+        else:
+            newest = 0
+        if newest > dropped_at:
+            return Refused(UNKNOWN_BUCKET, request.bucket)
+        # It was dropped after all that was written: there is nothing to hold.
+        return Found(None) if isinstance(request, Fetch) else Done()

@@ -5,7 +5,8 @@ Writes under way at their primary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.messages import (
@@ -23,23 +24,31 @@ from mycorrizal.mycel.slots.view import SlotMember, View
 
 #: How long a replica may take before it is sent the copy again.
 COPY_TIMEOUT_S = 0.5
+#: Writes that may be under way at one primary, those among them that are
+#: acknowledged while copies are on the way.
+WRITES_MAX: Final = 65_536
+#: How many nodes are to hold a write before it is acknowledged, but for "all".
+ENOUGH: Final = {"one": 2, "async": 1}
 
 
 class Write:
     """
     One version on its way to all owners of its slot.
 
-    It is readable when its copies stand: nobody reads a value that the death
-    of one node could take back.
+    It is readable when it is acknowledged, which with ``write="all"`` is when
+    its copies stand: nobody reads a value that the death of one node could take
+    back.
 
     :ivar until: When it is given up, monotonic.
     :ivar waiting: Owners that were sent a copy and have not answered.
     :ivar held: Members that hold it; one that has restarted is another.
+    :ivar stands: Whether it was acknowledged, and the rest of its copies is on
+        the way.
     """
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "waiting", "held",
+        "done", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +74,7 @@ class Write:
         self.done = done
         self.waiting: set[bytes] = set()
         self.held: set[SlotMember] = set()
+        self.stands = False
 
 
 class Writes:
@@ -116,6 +126,9 @@ class Writes:
             self._end(write, ())
 
     def _advance(self, write: Write) -> None:
+        if write.bucket.dropped:
+            self._end(write, ())
+            return
         view = self._view
         owners = view.placement.owners(write.slot, write.bucket.owners)
         missing = [
@@ -129,6 +142,9 @@ class Writes:
         for owner in missing:
             if owner not in write.waiting and self._linked(owner):
                 self._send(write, owner)
+        mode = write.bucket.settings.write
+        if mode != "all" and len(owners) - len(missing) >= ENOUGH[mode]:
+            self._stand(write, [owner for owner in owners if owner not in missing])
 
     def _send(self, write: Write, owner: bytes) -> None:
         write.waiting.add(owner)
@@ -155,19 +171,33 @@ class Writes:
 
         self._ask(owner, copy, COPY_TIMEOUT_S, answered)
 
-    def _end(self, write: Write, held: tuple[bytes, ...]) -> None:
+    def _end(self, write: Write, held: Sequence[bytes]) -> None:
         if self._under_way.pop(write, write) is write:
             return
         key = write.bucket.settings.name, write.key
         if self._latest.get(key) is write:
             del self._latest[key]
-        me, now = self._view.me, self._now()
-        if not held or me in held:
-            write.bucket.store.merge(
-                write.slot, write.key, write.value, write.stamp, me, write.deadline, now
-            )
         if held:
-            write.done(Done(write.existed, len(held), write.stamp, me))
-        else:
+            self._stand(write, held)
+        elif write.bucket.dropped and not write.stands:
+            write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
+        elif not write.stands:
+            self._keep(write)
             text = "not all owners answered in time"
             write.done(Refused(INDETERMINATE, text))
+
+    def _stand(self, write: Write, held: Sequence[bytes]) -> None:
+        """A version is on as many nodes as its bucket demands: acknowledge it."""
+        if write.stands:
+            return
+        write.stands = True
+        me = self._view.me
+        if me in held:
+            self._keep(write)
+        write.done(Done(write.existed, len(held), write.stamp, me))
+
+    def _keep(self, write: Write) -> None:
+        write.bucket.store.merge(
+            write.slot, write.key, write.value, write.stamp, self._view.me,
+            write.deadline, self._now(),
+        )  # fmt: skip
