@@ -53,6 +53,7 @@ APIS = (
     "nodosum/link.py",
     "nodosum/mux.py",
     "nodosum/readiness.py",
+    "mycel/api/*",
     "mycel/cache.py",
     "mycel/operations/*",
     "mycel/slots/handoff.py",

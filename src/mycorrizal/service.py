@@ -245,6 +245,7 @@ class Mycorrizal(MultiService):
             max_entries=bucket.max_entries,
             max_bytes=bucket.max_bytes,
             replicas=bucket.replicas,
+            write=bucket.write,
         )
         return created.addErrback(self._bucket_failed)
 

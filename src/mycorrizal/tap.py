@@ -140,7 +140,8 @@ class Options(usage.Options):
     def opt_bucket(self, bucket: str) -> None:
         """
         A cache bucket to create:
-        NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1. May be repeated.
+        NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1,write=all.  May be
+        repeated.
         """
         self._add("buckets", bucket)
 

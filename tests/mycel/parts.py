@@ -11,9 +11,12 @@ from twisted.internet.task import Clock
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.config import BucketSettings
-from mycorrizal.mycel.messages import Answer, Buckets, Claim, Claimed, Request
+from mycorrizal.mycel.messages import Answer, Buckets, Request
+from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.slot_messages import Claim, Claimed
 from mycorrizal.mycel.slots.claims import CLAIM_PAUSE_S, AskClaim, Claims, Effects
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
 from mycorrizal.mycel.slots.promises import Life
@@ -171,6 +174,18 @@ class Parts:
         self.claims = claims_of(self.view)
         self.buckets = BucketTable()
         self.ask = FakeAsk()
+        self.sweeper = Sweeper(self.runtime)
+        #: How often values have got other owners.
+        self.moves = 0
+        self.administration = Administration(
+            self.view,
+            self.buckets,
+            self.hybrid,
+            self.ask,
+            self.now,
+            self.sweeper,
+            self._moved,
+        )
         self.bucket = self.open("b", replicas)
         self.refused: list[tuple[int, Life]] = []
         self.behind: list[tuple[bytes, int]] = []
@@ -183,6 +198,9 @@ class Parts:
         """
         self.view.change(members(*others))
         settle(self.view, self.claims, self.now() + CLAIM_PAUSE_S, held)
+
+    def _moved(self) -> None:
+        self.moves += 1
 
     def wall(self) -> float:
         """Seconds since the epoch."""

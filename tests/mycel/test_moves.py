@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from mycorrizal import Copies
 from tests.mycel.cases import ClusterTestCase
 
 
@@ -208,7 +209,7 @@ class LeaveTests(ClusterTestCase):
         """What is put while a node leaves is not lost with it."""
         stopped = self.cluster[1].stopService()
         key = self.key_owned_by(1)
-        puts: list[Deferred[int]] = []
+        puts: list[Deferred[Copies]] = []
         while not stopped.called:
             puts.append(self.cache(0).put("b", f"{key}", b"%d" % len(puts)))
             self.cluster.advance(0.0002)

@@ -51,7 +51,10 @@ class SettingsTests(ClusterTestCase):
     def test_more_replicas(self) -> None:
         """When later settings ask for more copies, they are made."""
         self.fill()
-        later = BucketEntry("b", NEVER, 100_000, None, 2, 2**62, bytes(16))
+        stamp = 2**62
+        later = BucketEntry(
+            "b", NEVER, 100_000, None, 2, stamp, bytes(16), created=stamp
+        )
         told: list[object] = []
         for node in self.cluster.nodes:
             for other in self.cluster.nodes:

@@ -14,18 +14,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.mycel.bucket_messages import Administered
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
 from mycorrizal.mycel.messages import (
     Answer,
+    Asked,
     Buckets,
-    Claim,
-    Claimed,
-    CreateBucket,
     Done,
-    Leaving,
-    Moved,
     Put,
     Request,
     Routed,
@@ -34,11 +31,15 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
+from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import Errands, OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.serving import Serving
+from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.slot_messages import Claim, Claimed, Leaving, Moved
 from mycorrizal.mycel.slots.claims import (
     AskClaim,
     Began,
@@ -139,13 +140,31 @@ class MycelService(Service):
             self._copy_refused,
             self._repair.behind,
         )
+        self._sweeper = Sweeper(runtime)
+        self._administration = Administration(
+            view,
+            buckets,
+            clock,
+            self.ask,
+            now,
+            self._sweeper,
+            self._repair.owners_changed,
+        )
         self._primary = Primary(
-            view, claims, buckets, clock, self._writes, self.ask, now
+            view,
+            claims,
+            buckets,
+            clock,
+            self._writes,
+            self.ask,
+            now,
+            self._administration.perform,
         )
         self._replica = Replica(view, claims, buckets, clock, now)
         self.router = Router(
             runtime, claims, self._primary, self.channel, self.nodosum.link_to
         )
+        self._serving = Serving(self, runtime, self.router, buckets)
         self.cache = Cache(self)
 
     # -- life -------------------------------------------------------------------
@@ -164,6 +183,7 @@ class MycelService(Service):
             if timer is not None:
                 timer.cancel()
         self._errands.stop()
+        self._sweeper.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -440,48 +460,33 @@ class MycelService(Service):
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
         request = decode_request(payload)
+        if not self.running:
+            link.error(call_id, ErrorCode.BUSY, "")
+            return
 
         def done(answer: Answer) -> None:
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        if not self.running:
-            link.error(call_id, ErrorCode.BUSY, "")
-        elif isinstance(request, Routed):
-            deadline = self.runtime.now() + OPERATION_TIMEOUT_S
-            self.router.passed_on(request, self.slot(request), deadline, done)
+        if isinstance(request, Asked):
+            self._serving.serve(call_id, request, link)
         elif isinstance(request, Claim):
             done(self._claimed(request, link))
         elif isinstance(request, Moved):
             self.claims.moved((link.node_key, link.incarnation), request)
             done(Done())
         elif isinstance(request, Buckets):
-            self._buckets_told(request, link)
-            done(Done())
+            self._administration.told(request, lambda: done(Done()))
+            self._held.add(link.node_key)
         elif isinstance(request, Leaving):
             self._leaves(link.node_key)
             done(Done())
         else:
             done(self._replica.answer(request, (link.node_key, link.incarnation)))
 
-    def _buckets_told(self, told: Buckets, link: Link) -> None:
-        self.clock.observe(told.clock)
-        conflicts = self.buckets.merge(told.buckets)
-        for name, difference in conflicts:
-            self._log.warn(
-                "Bucket {bucket} was created twice with other settings "
-                "({difference}); the later ones are in force",
-                bucket=name,
-                difference=difference,
-            )
-        if conflicts:
-            # There may be owners now that were none.
-            self._repair.owners_changed()
-        self._held.add(link.node_key)
-
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
-        if isinstance(request, CreateBucket):
+        if isinstance(request, Administered):
             return slot_of(BUCKETS_SEED, request.name.encode())
         bucket = self.buckets.by_name.get(request.bucket)
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed
@@ -492,4 +497,5 @@ class MycelService(Service):
         raise RemoteProtocolError("the cache takes requests only")
 
     def cancelled(self, call_id: int, link: Link) -> None:
-        """The caller waits no more: the operation goes on all the same."""
+        """The caller waits no more: what has not begun is not done."""
+        self._serving.cancelled(call_id, link)

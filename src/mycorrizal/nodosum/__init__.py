@@ -23,7 +23,7 @@ from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
 from mycorrizal.nodosum.discovery import IDiscovery
-from mycorrizal.nodosum.link import Link
+from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.peer import (
     MemberDied,
     MemberEvent,
@@ -60,6 +60,7 @@ __all__ = [
     "IDiscovery",
     # From link
     "Link",
+    "Route",
     # From peer
     "MemberDied",
     "MemberEvent",

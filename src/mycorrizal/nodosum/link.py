@@ -17,7 +17,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from mycorrizal.errors import PeerUnreachable, RemoteProtocolError
-from mycorrizal.nodosum.calls import Calls, OnReply
+from mycorrizal.nodosum.calls import Calls, Cancels, OnReply
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.wire.events import Remote
 from mycorrizal.nodosum.wire.frame import FrameDecoder, encode_frame
@@ -94,7 +94,7 @@ class Link:
         "peer_id", "up", "heard_at", "queued_bytes", "frame_bytes_max", "calls",
         "serving", "closed", "_runtime", "_transport", "_owner", "_routes",
         "_decoder", "_urgent", "_queue", "_written_bytes",
-        "_waiters", "_corked", "paused", "_queue_bytes_max", "arrived",
+        "_waiters", "_corked", "paused", "_queue_bytes_max", "arrived", "_cancels",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +125,7 @@ class Link:
         self.calls = Calls(runtime, self._expired)
         self.serving: dict[int, Route] = {}
         self.arrived: list[bytes] = []
+        self._cancels = Cancels()
         self.closed = False
         self._runtime = runtime
         self._transport = transport
@@ -178,6 +179,8 @@ class Link:
             elif kind == _REQUEST:
                 if call_id in self.serving:
                     raise RemoteProtocolError("a call's id twice")
+                if self._cancels.asked(call_id):
+                    continue
                 if route is None:
                     self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
                 elif self.queued_bytes > self._queue_bytes_max:
@@ -190,7 +193,9 @@ class Link:
                 self.calls.end(call_id, how, rest[1:])
             else:
                 served_by = self.serving.pop(call_id, None)
-                if served_by is not None:
+                if served_by is None:
+                    self._cancels.came(call_id)
+                else:
                     served_by.cancelled(call_id, self)
 
     def _control_received(self, kind: int, payload: bytes) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from mycorrizal.mycel.messages import Push
+from mycorrizal.mycel.slot_messages import Push
 from mycorrizal.nodosum import MemberDied, MemberLeft
 from mycorrizal.nodosum.liveness import OWN_STALL_S
 from mycorrizal.service import Mycorrizal

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.config import TTL_S_MAX
 from mycorrizal.mycel.messages import (
+    BUSY,
     DEFAULT_TTL,
     NEVER,
     UNKNOWN_BUCKET,
@@ -17,10 +18,13 @@ from mycorrizal.mycel.messages import (
     Found,
     Get,
     Put,
+    PutIf,
     Refused,
     Routed,
     Touch,
 )
+from mycorrizal.mycel.operations import primary
+from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.primary import Primary
 from tests.mycel.parts import (
     ME,
@@ -48,6 +52,7 @@ class PrimaryTestCase(SynchronousTestCase):
             self.writes,
             parts.ask,
             parts.now,
+            parts.administration.perform,
         )
         self.ask = parts.ask
         self.slot = slot_owned_by(parts.view, ME, *self.others)
@@ -176,6 +181,119 @@ class AloneTests(PrimaryTestCase):
             assert isinstance(found, Found)
             self.assertEqual((found.value, found.remaining_ms), (b"value", 1500))
             self.perform(Put("t", self.key, b"value", NEVER, 0))
+
+
+class ConditionTests(PrimaryTestCase):
+    """Writes that depend on whether there is a value."""
+
+    others = (A,)
+
+    def put_if(self, if_present: bool, value: bytes = b"new") -> PutIf:
+        return PutIf("b", self.key, value, DEFAULT_TTL, if_present, 0)
+
+    def hold(self, value: bytes | None = b"old") -> None:
+        """Let a write be done."""
+        self.perform(self.put(value))
+        self.ask.answer(Done())
+        self.answers.clear()
+
+    def test_add(self) -> None:
+        """A value is added where there is none, and copied as any other."""
+        self.perform(self.put_if(False))
+        self.assertIsNone(self.read()[0])
+        self.ask.answer(Done())
+        (done,) = self.answers
+        assert isinstance(done, Done)
+        self.assertEqual((done.existed, done.copies), (False, 2))
+        self.assertEqual(self.read()[0], b"new")
+
+    def test_not_added(self) -> None:
+        """Where there is one it stays, and nothing is sent."""
+        self.hold()
+        self.assertEqual(self.answer_to(self.put_if(False)), Done(True))
+        self.assertEqual((self.read()[0], self.ask.asked), (b"old", []))
+
+    def test_replaced(self) -> None:
+        """A value is replaced where there is one."""
+        self.hold()
+        self.perform(self.put_if(True))
+        self.ask.answer(Done())
+        self.assertEqual(self.read()[0], b"new")
+
+    def test_not_replaced(self) -> None:
+        """Where there is none there is none afterwards; a deleted one is none."""
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+        self.hold()
+        self.hold(None)
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+        self.assertIsNone(self.read()[0])
+
+    def test_two_adds(self) -> None:
+        """Of two adds at once, one writes."""
+        self.perform(self.put_if(False, b"one"))
+        self.assertEqual(self.answer_to(self.put_if(False, b"two")), Done(True))
+        self.ask.answer(Done())
+        self.assertEqual(self.read()[0], b"one")
+
+    def test_expired(self) -> None:
+        """What has expired is not there."""
+        self.perform(self.put(b"old", 1000))
+        self.ask.answer(Done())
+        self.parts.clock.advance(1)
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+
+    def test_cleared_under_way(self) -> None:
+        """A write under way that was cleared meanwhile is not there either."""
+        self.perform(self.put(b"old"))
+        bucket = self.parts.bucket
+        write = self.writes.latest("b", self.key)
+        assert write is not None
+        bucket.cleared = write.stamp
+        bucket.store.refuse(write.stamp)
+        self.assertEqual(self.answer_to(self.touch(1000)), Done(False))
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+
+
+class BoundTests(PrimaryTestCase):
+    """What a primary takes no more of."""
+
+    others = (A,)
+
+    def test_writes(self) -> None:
+        """So many writes may be under way; the next is refused, and not begun."""
+        self.patch(primary, "WRITES_MAX", 2)
+        self.perform(self.put(b"one"))
+        self.perform(self.put(b"two"))
+        self.assertEqual(self.answer_to(self.put(b"three")), Refused(BUSY, "2"))
+        self.assertEqual(len(self.ask.asked), 2)
+        self.ask.answer(Done())
+        self.perform(self.put(b"three"))
+        self.assertEqual(len(self.ask.asked), 2)
+
+
+class GivenUpTests(PrimaryTestCase):
+    """Operations whose caller has given up."""
+
+    def test_not_done(self) -> None:
+        """What was cancelled before it began is not done, nor answered."""
+        waiter = GivenUp()
+        deadline = self.parts.now() + 5
+        self.primary.perform(self.put(b"value"), self.slot, deadline, waiter)
+        waiter.wanted = False
+        self.primary.perform(self.put(b"late"), self.slot, deadline, waiter)
+        self.assertEqual(len(waiter.answers), 1)
+        self.assertEqual(self.read()[0], b"value")
+
+
+class GivenUp(Waiter):
+    """A caller who may give up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[Answer] = []
+
+    def __call__(self, answer: Answer) -> None:
+        self.answers.append(answer)
 
 
 class UnderWayTests(PrimaryTestCase):

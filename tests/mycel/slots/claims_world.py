@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from mycorrizal.mycel.messages import Claim, Claimed, Moved
+from mycorrizal.mycel.slot_messages import Claim, Claimed, Moved
 from mycorrizal.mycel.slots.claims import (
     ELSEWHERE,
     SETTLED,

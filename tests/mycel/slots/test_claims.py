@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.mycel.messages import Claim, Claimed, Denied, Moved
+from mycorrizal.mycel.slot_messages import Claim, Claimed, Denied, Moved
 from mycorrizal.mycel.slots import claims as claims_module
 from mycorrizal.mycel.slots.claims import (
     AWAY_S,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.mycel.messages import Claim, Claimed
+from mycorrizal.mycel.slot_messages import Claim, Claimed
 from mycorrizal.mycel.slots.claims import Claims, Effects, Ended
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.slotset import NO_SLOTS

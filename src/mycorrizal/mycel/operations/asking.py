@@ -19,6 +19,24 @@ from mycorrizal.runtime import Runtime
 OnAnswer = Callable[[Answer | None], None]
 
 
+class Waiter:
+    """
+    Who waits for the answer of an operation, and may give up; one that was not
+    begun by then is not done.
+
+    :ivar wanted: Whether the answer is still waited for.
+    """
+
+    __slots__ = ("wanted",)
+
+    def __init__(self) -> None:
+        self.wanted = True
+
+    def __call__(self, answer: Answer) -> None:
+        """Take the answer."""
+        raise NotImplementedError
+
+
 class Ask(Protocol):
     """Asks one node something, once."""
 

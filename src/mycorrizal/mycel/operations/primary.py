@@ -8,32 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.mycel.buckets import BucketTable, OpenBucket, settings_of
-from mycorrizal.mycel.config import BUCKETS_MAX, TTL_S_MAX
+from mycorrizal.mycel.bucket_messages import Administered
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket
+from mycorrizal.mycel.config import TTL_S_MAX
 from mycorrizal.mycel.messages import (
-    CONFLICT,
+    BUSY,
     DEFAULT_TTL,
     INDETERMINATE,
     NOT_OWNER,
-    TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
-    BucketEntry,
-    Buckets,
-    CreateBucket,
     Done,
     Fetch,
     Found,
     Get,
+    OfKey,
     Put,
+    PutIf,
     Refused,
     Routed,
     Touch,
     deadline_of,
     remaining_ms,
 )
-from mycorrizal.mycel.operations.asking import Ask
-from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.operations.asking import Ask, Waiter
+from mycorrizal.mycel.operations.writing import WRITES_MAX, Write, Writes
 from mycorrizal.mycel.slots.claims import SETTLED, UNSETTLED, Claims
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
@@ -51,6 +50,7 @@ class Primary:
     The operations of the slots that this node is primary of.
 
     :param now: The monotonic clock.
+    :param administer: Does what is asked about whole buckets.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Primary:
         writes: Writes,
         ask: Ask,
         now: Callable[[], float],
+        administer: Callable[[Administered, float, OnDone], None],
     ) -> None:
         self._view = view
         self._claims = claims
@@ -70,6 +71,7 @@ class Primary:
         self._writes = writes
         self._ask = ask
         self._now = now
+        self._administer = administer
         self._fetched: set[tuple[str, bytes]] = set()
 
     def holders_changed(self) -> None:
@@ -87,8 +89,8 @@ class Primary:
         :param done: Called once, maybe at once, with the answer; `NOT_OWNER`
             if it has to be tried again.
         """
-        if isinstance(request, CreateBucket):
-            self._create(request, deadline, done)
+        if isinstance(request, Administered):
+            self._administer(request, deadline, done)
             return
         bucket = self._buckets.by_name.get(request.bucket)
         if bucket is None:
@@ -106,14 +108,18 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: OfKey,
         until: float,
         done: OnDone,
     ) -> None:
+        if isinstance(done, Waiter) and not done.wanted:
+            return  # It was cancelled before it began.
         if isinstance(request, Get):
             done(self._get(bucket, slot, request.key))
         elif isinstance(request, Touch):
             self._touch(bucket, slot, request, until, done)
+        elif isinstance(request, PutIf):
+            self._put_if(bucket, slot, request, until, done)
         elif request.value is None:
             self._delete(bucket, slot, request, until, done)
         else:
@@ -150,13 +156,27 @@ class Primary:
         deadline = self._deadline(bucket, touch.ttl_ms)
         self._write(bucket, slot, touch, value, deadline, until, True, done)
 
+    def _put_if(
+        self, bucket: OpenBucket, slot: int, put: PutIf, until: float, done: OnDone
+    ) -> None:
+        existed = self._last_value(bucket, slot, put.key) is not None
+        if existed != put.if_present:
+            done(Done(existed))
+            return
+        deadline = self._deadline(bucket, put.ttl_ms)
+        self._write(bucket, slot, put, put.value, deadline, until, existed, done)
+
     def _last_value(self, bucket: OpenBucket, slot: int, key: bytes) -> bytes | None:
         # A write builds on the last one, also if that can't be read yet: else
         # an older value would come back with a higher version.
         now = self._now()
         entry = bucket.store.peek(slot, key, now)
         write = self._writes.latest(bucket.settings.name, key)
-        if write is not None and (entry is None or write.stamp > entry.stamp):
+        if (
+            write is not None
+            and write.stamp > bucket.cleared
+            and (entry is None or write.stamp > entry.stamp)
+        ):
             return write.value if write.deadline > now else None
         return None if entry is None else entry.value
 
@@ -164,13 +184,16 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Put | Touch,
+        request: Put | PutIf | Touch,
         value: bytes | None,
         deadline: float,
         until: float,
         existed: bool,
         done: OnDone,
     ) -> None:
+        if len(self._writes) >= WRITES_MAX:
+            done(Refused(BUSY, str(WRITES_MAX)))
+            return
         self._clock.observe(request.clock)
         stamp = self._clock.tick()
         self._writes.begin(
@@ -192,7 +215,7 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: OfKey,
         deadline: float,
         done: OnDone,
     ) -> None:
@@ -219,7 +242,7 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: OfKey,
         deadline: float,
         done: OnDone,
     ) -> None:
@@ -262,60 +285,3 @@ class Primary:
         bucket.store.merge(
             slot, key, found.value, found.stamp, found.origin, deadline, now
         )
-
-    # -- buckets ------------------------------------------------------------------
-
-    def _create(self, request: CreateBucket, deadline: float, done: OnDone) -> None:
-        me = self._view.me
-        self._clock.observe(request.clock)
-        entry = BucketEntry(
-            request.name,
-            request.ttl_ms,
-            request.max_entries,
-            request.max_bytes,
-            request.replicas,
-            self._clock.tick(),
-            me,
-        )
-        settings = settings_of(entry)
-        bucket = self._buckets.by_name.get(request.name)
-        if bucket is None:
-            if len(self._buckets.by_name) >= BUCKETS_MAX:
-                done(Refused(TOO_MANY, f"there are {BUCKETS_MAX} buckets already"))
-                return
-            self._buckets.merge([entry])
-        else:
-            difference = settings.difference(bucket.settings)
-            if difference:
-                done(Refused(CONFLICT, difference))
-                return
-            entry = bucket.entry
-        self._spread(entry, deadline, done)
-
-    def _spread(self, entry: BucketEntry, deadline: float, done: OnDone) -> None:
-        """Tell every member of a bucket, and answer when all know it."""
-        missing = self._view.members.keys() - {self._view.me}
-        if not missing:
-            done(Done(copies=1))
-            return
-        news = Buckets((entry,), self._clock.last)
-
-        def tell(node_key: bytes) -> None:
-            left_s = deadline - self._now()
-            self._ask(node_key, news, left_s, lambda answer: told(node_key, answer))
-
-        def told(node_key: bytes, answer: Answer | None) -> None:
-            gone = node_key not in self._view.members
-            if answer is None and not gone and self._now() < deadline:
-                tell(node_key)
-                return
-            missing.discard(node_key)
-            if answer is None and not gone and not over:
-                over.append(node_key)
-                done(Refused(INDETERMINATE, "not all members answered in time"))
-            elif not missing and not over:
-                done(Done(copies=len(self._view.members)))
-
-        over: list[bytes] = []
-        for node_key in sorted(missing):
-            tell(node_key)

@@ -13,22 +13,24 @@ from mycorrizal.mycel.messages import (
     PROMISED,
     UNKNOWN_BUCKET,
     Answer,
-    Compare,
-    Compared,
     Copy,
     Done,
-    Evict,
     Fetch,
     Found,
+    Refused,
+    deadline_of,
+    remaining_ms,
+)
+from mycorrizal.mycel.slot_messages import (
+    Compare,
+    Compared,
+    Evict,
     Lacking,
     Offer,
     Page,
     Paged,
     Push,
     Pushed,
-    Refused,
-    deadline_of,
-    remaining_ms,
 )
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.leveling import PUSH_ENTRIES, cut, pushed
@@ -72,7 +74,7 @@ class Replica:
         """
         bucket = self._buckets.by_name.get(request.bucket)
         if bucket is None:
-            return Refused(UNKNOWN_BUCKET, request.bucket)
+            return self._without_bucket(request)
         if isinstance(request, Copy):
             slot = slot_of(bucket.seed, request.key)
             promised = self._claims.takes_copy(life, slot)
@@ -161,4 +163,19 @@ class Replica:
             if not ours and held is not None and held.value is not None:
                 if held.version <= (it.stamp, it.origin):
                     store.remove(slot, it.key, Cause.EVICTED)
+        return Done()
+
+    def _without_bucket(self, request: Asked) -> Answer:
+        dropped_at = self._buckets.dropped_at(request.bucket)
+        if isinstance(request, Copy):
+            newest = request.stamp
+        elif isinstance(request, Push):
+            newest = max((pushed.stamp for pushed in request.entries), default=0)
+        elif isinstance(request, Fetch):
+            return Found(None)
+        else:
+            return Refused(UNKNOWN_BUCKET, request.bucket)
+        if newest > dropped_at:
+            return Refused(UNKNOWN_BUCKET, request.bucket)
+        # It was dropped after all that was written: there is nothing to hold.
         return Done()

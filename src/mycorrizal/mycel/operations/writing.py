@@ -5,7 +5,8 @@ Writes under way at their primary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.messages import (
@@ -25,24 +26,32 @@ from mycorrizal.mycel.slots.view import View
 #: How long a replica may take before it is sent the copy again, and another
 #: node one in its place.
 COPY_TIMEOUT_S = 0.5
+#: Writes that may be under way at one primary, those among them that are
+#: acknowledged while copies are on the way.
+WRITES_MAX: Final = 65_536
+#: How many nodes are to hold a write before it is acknowledged, but for "all".
+ENOUGH: Final = {"one": 2, "async": 1}
 
 
 class Write:
     """
     One version on its way to all owners of its slot.
 
-    It is readable when its copies stand: nobody reads a value that the death
-    of one node could take back.
+    It is readable when it is acknowledged, which with ``write="all"`` is when
+    its copies stand: nobody reads a value that the death of one node could take
+    back.
 
     :ivar until: When it is given up, monotonic.
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
     :ivar held: Who holds it, by the link that said so.
+    :ivar stands: Whether it was acknowledged, and the rest of its copies is on
+        the way.
     """
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "began", "waiting", "held",
+        "done", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +78,7 @@ class Write:
         self.began = 0.0
         self.waiting: set[bytes] = set()
         self.held: dict[bytes, object] = {}
+        self.stands = False
 
 
 class Writes:
@@ -146,11 +156,14 @@ class Writes:
         for write in stopped:
             self._forget(write)
             self._keep(write)
-        return stopped
+        return [write for write in stopped if not write.stands]
 
     # -- copies -----------------------------------------------------------------
 
     def _advance(self, write: Write) -> None:
+        if write.bucket.dropped:
+            self._end(write, ())
+            return
         me, link_to, held = self._view.me, self._link_to, write.held
         owners = self._view.owners(write.slot, write.bucket.owners)
         missing = [
@@ -164,7 +177,10 @@ class Writes:
         for owner in missing:
             if owner not in write.waiting and link_to(owner) is not None:
                 self._send(write, owner)
-        if self._now() >= write.began + COPY_TIMEOUT_S:
+        mode = write.bucket.settings.write
+        if mode != "all" and len(owners) - len(missing) >= ENOUGH[mode]:
+            self._stand(write, [owner for owner in owners if owner not in missing])
+        elif self._now() >= write.began + COPY_TIMEOUT_S:
             self._substitute(write, owners, missing)
 
     def _substitute(
@@ -241,13 +257,23 @@ class Writes:
             self._now(),
         )
 
-    def _end(self, write: Write, held: tuple[bytes, ...]) -> None:
+    def _end(self, write: Write, held: Sequence[bytes]) -> None:
         if write not in self._under_way:
             return
         self._forget(write)
-        self._keep(write)
         if held:
-            write.done(Done(write.existed, len(held), write.stamp, self._view.me))
-        else:
+            self._stand(write, held)
+        elif write.bucket.dropped and not write.stands:
+            write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
+        elif not write.stands:
+            self._keep(write)
             text = "not all owners answered in time"
             write.done(Refused(INDETERMINATE, text))
+
+    def _stand(self, write: Write, held: Sequence[bytes]) -> None:
+        """A version is on as many nodes as its bucket demands: acknowledge it."""
+        if write.stands:
+            return
+        write.stands = True
+        self._keep(write)
+        write.done(Done(write.existed, len(held), write.stamp, self._view.me))

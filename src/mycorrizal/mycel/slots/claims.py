@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from mycorrizal.mycel.messages import Claim, Claimed, Denied, Moved
+from mycorrizal.mycel.slot_messages import Claim, Claimed, Denied, Moved
 from mycorrizal.mycel.slots.placement import SLOTS, outranks
 from mycorrizal.mycel.slots.promises import Life, Promises
 from mycorrizal.mycel.slots.slotset import (
@@ -138,6 +138,11 @@ class Claims:
         self._routes: dict[bytes, int] = {}
 
     # -- what is so -------------------------------------------------------------
+
+    @property
+    def me(self) -> bytes:
+        """This node's key."""
+        return self._me[0]
 
     @property
     def wanted(self) -> int:

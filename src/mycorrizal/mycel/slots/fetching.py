@@ -9,16 +9,9 @@ from collections.abc import Callable
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
-from mycorrizal.mycel.messages import (
-    Compare,
-    Compared,
-    Page,
-    Paged,
-    Pushed,
-    Refused,
-    deadline_of,
-)
+from mycorrizal.mycel.messages import Refused, deadline_of
 from mycorrizal.mycel.operations.asking import Errands
+from mycorrizal.mycel.slot_messages import Compare, Compared, Page, Paged, Pushed
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.mycel.slots.slotset import parts_of, slots_of, slotset, to_bytes

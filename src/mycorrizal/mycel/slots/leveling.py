@@ -13,18 +13,20 @@ from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.messages import (
     UNKNOWN_BUCKET,
     Buckets,
+    Done,
+    Refused,
+    remaining_ms,
+)
+from mycorrizal.mycel.operations.asking import Errands
+from mycorrizal.mycel.slot_messages import (
     Compare,
     Compared,
-    Done,
     Lacking,
     Offer,
     Offered,
     Push,
     Pushed,
-    Refused,
-    remaining_ms,
 )
-from mycorrizal.mycel.operations.asking import Errands
 from mycorrizal.mycel.slots.fetching import COMPARED_MAX
 from mycorrizal.mycel.slots.slotset import (
     NO_SLOTS,

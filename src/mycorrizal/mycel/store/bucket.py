@@ -66,7 +66,7 @@ class Bucket(SlotTable):
         self.limit(max_entries, max_bytes)
 
     def limit(self, max_entries: int | None, max_bytes: int | None) -> None:
-        """Change the limits; the next write makes room."""
+        """Change the limits; `trim`, or the next write, makes room."""
         self._entries_max = sys.maxsize if max_entries is None else max_entries
         self._bytes_max = sys.maxsize if max_bytes is None else max_bytes
         self._tombstone_bytes_max = int(self._bytes_max * TOMBSTONE_BYTES_SHARE)
@@ -237,10 +237,14 @@ class Bucket(SlotTable):
             self.tombstones_dropped += 1
             self._lose(self._dead.newer, Cause.EVICTED)
 
-    def _make_room(self, kept: Entry, now: float) -> None:
+    def trim(self, now: float) -> None:
+        """Evict what is above the limits."""
+        self._make_room(None, now)
+
+    def _make_room(self, kept: Entry | None, now: float) -> None:
         """Evict the least recently used until the limits are met."""
         entries_max, bytes_max = self._entries_max, self._bytes_max
-        if kept.value is not None:
+        if kept is not None and kept.value is not None:
             if entry_bytes(len(kept.key), len(kept.value)) > bytes_max:
                 # It does not fit even alone: the others need not go for it.
                 self._lose(kept, Cause.EVICTED)

@@ -190,6 +190,10 @@ class SlotTable(Counts):
         self.capped.discard(slot)
         return len(held)
 
+    def refuse(self, stamp: int) -> None:
+        """Refuse from now on what is not above `stamp`; see `clear`."""
+        self.cleared = [max(cleared, stamp) for cleared in self.cleared]
+
     def clear(self, slot: int, stamp: int) -> int:
         """
         Delete what is not above `stamp`, and refuse it from now on.
