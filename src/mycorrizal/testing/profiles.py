@@ -63,6 +63,8 @@ _PESTS: Final = (NAMES, RAISING, STRANGER)
 
 _NOT_CALM: Final = "operations may time out while the cluster finds its way"
 _CUT_OFF: Final = "a node that is cut off or paused for long is taken for dead"
+#: Without the older value, a side can't know for how long to remember.
+_FORGOTTEN: Final = "what expired on a side that never had the older value is forgotten"
 
 
 @attrs.frozen
@@ -118,7 +120,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "halves, one alone, ring, chain, one way; 2 to 40 s",
             (PARTITION, CUT, LOSSY, *_PESTS),
             patient=False,
-            excluded={"progress": _NOT_CALM, "life": _CUT_OFF},
+            excluded={"progress": _NOT_CALM, "life": _CUT_OFF, "returned": _FORGOTTEN},
         ),
         Profile(
             "clocks",
@@ -131,7 +133,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "processes stop for 0.1 to 60 s and go on",
             (PAUSE, *_PESTS),
             patient=False,
-            excluded={"progress": _NOT_CALM, "life": _CUT_OFF},
+            excluded={"progress": _NOT_CALM, "life": _CUT_OFF, "returned": _FORGOTTEN},
         ),
         Profile(
             "all",
@@ -141,7 +143,7 @@ PROFILES: Final[dict[str, Profile]] = {
                 SLOW, LOSSY, *_PESTS,
             ),
             patient=False,
-            excluded={"progress": _NOT_CALM, "life": _CUT_OFF},
+            excluded={"progress": _NOT_CALM, "life": _CUT_OFF, "returned": _FORGOTTEN},
         ),
     )
 }  # fmt: skip
