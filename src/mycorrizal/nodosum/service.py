@@ -242,9 +242,8 @@ class NodosumService(MultiService):
         ports, self._ports = self._ports, None
         # Nobody may come in while the others go out.
         closed = ports.close_tcp()
-        withdrawn = gatherResults(
-            [one.withdraw() for one in self._discoveries if IAnnouncing.providedBy(one)]
-        )
+        announcing: Any = filter(IAnnouncing.providedBy, self._discoveries)
+        withdrawn: Deferred[Any] = gatherResults([one.withdraw() for one in announcing])
         left = self.mesh.leave().addCallback(lambda _: closed)
         left.addCallback(lambda _: withdrawn)
         return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)

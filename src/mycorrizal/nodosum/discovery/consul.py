@@ -124,7 +124,7 @@ class ConsulDiscovery:
                     continue
                 self._last = set(found)
                 self._log.info(
-                    "Consul lists {count} other nodes of {service}",
+                    "Other nodes of {service} in Consul: {count}",
                     count=len(found),
                     service=self._settings.service,
                 )

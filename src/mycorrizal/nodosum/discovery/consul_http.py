@@ -22,6 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
@@ -145,27 +146,32 @@ class _Endpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """See `IStreamClientEndpoint`."""
+        # Twisted would log each connection.
+        quiet: Any = protocolFactory
+        quiet.noisy = False
         parts = urlsplit(self._settings.url)
-        host = parts.hostname or ""
-        if parts.scheme == "unix":
-            plain = UNIXClientEndpoint(self._reactor, parts.path, CONNECT_TIMEOUT_S)
-            return plain.connect(protocolFactory).addCallback(self._connected)
         secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        inner = HostnameEndpoint(self._reactor, host, port, CONNECT_TIMEOUT_S)
-        if not secure:
-            return inner.connect(protocolFactory).addCallback(self._connected)
-        # Read anew each time, and given our clock: Twisted's own wrapper would
-        # take the global reactor's.
-        creator = connection_creator(self._settings, host)
-        factory = TLSMemoryBIOFactory(
-            creator, True, protocolFactory, clock=self._reactor
-        )
-        connected: Deferred[Any] = inner.connect(factory)
-        connected.addCallback(lambda outer: outer.wrappedProtocol)
+        inner: Any
+        if parts.scheme == "unix":
+            inner = UNIXClientEndpoint(self._reactor, parts.path, CONNECT_TIMEOUT_S)
+        else:
+            host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+            inner = HostnameEndpoint(self._reactor, host, port, CONNECT_TIMEOUT_S)
+        if secure:
+            # Read anew each time, and given our clock: Twisted's own wrapper
+            # would take the global reactor's.
+            quiet = TLSMemoryBIOFactory(
+                connection_creator(self._settings, host),
+                True,
+                protocolFactory,
+                clock=self._reactor,
+            )
+            quiet.noisy = False
+        connected: Deferred[Any] = inner.connect(quiet)
         return connected.addCallback(self._connected)
 
-    def _connected(self, connection: Any) -> Any:
+    def _connected(self, outermost: Any) -> Any:
+        connection = getattr(outermost, "wrappedProtocol", outermost)
         self._connections = [one for one in self._connections if _is_open(one)]
         self._connections.append(connection)
         self.local_host = getattr(connection.transport.getHost(), "host", None)
@@ -253,7 +259,7 @@ class ConsulHttp:
         """
         asked = Deferred.fromCoroutine(self._ask(method, path, query, body))
         late = (
-            f"no Consul agent can be used at {self.url}: no answer in {timeout_s:g} s"
+            f"no Consul agent can be used at {self.url}: no answer in {timeout_s:.3g} s"
         )
         return within(self._runtime, timeout_s, asked, late)
 
@@ -271,11 +277,12 @@ class ConsulHttp:
             url += "?" + "&".join([*flags, *filter(None, [values])])
         try:
             token = read_token(self._settings)
-            headers = {"User-Agent": "mycorrizal", "Accept": "application/json"}
+            headers = Headers({"User-Agent": ["mycorrizal"]})
+            headers.addRawHeader("Accept", "application/json")
             if body is not None:
-                headers["Content-Type"] = "application/json"
+                headers.addRawHeader("Content-Type", "application/json")
             if token is not None:
-                headers["X-Consul-Token"] = token
+                headers.addRawHeader("X-Consul-Token", token)
             data: Any = None if body is None else _Body(body)
             response = await self._client.request(
                 method,

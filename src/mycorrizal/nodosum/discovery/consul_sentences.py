@@ -5,7 +5,9 @@ What went wrong with Consul, in sentences that say what to do about it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from OpenSSL import SSL
 from service_identity import VerificationError
@@ -26,41 +28,33 @@ EXCERPT_CHARACTERS_MAX = 200
 _OF_REASONS = (RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived)
 
 #: What OpenSSL says, and what that means; the first that fits is told.
-_TLS_PROBLEMS = (
-    (
-        ("certificate verify failed",),
+_TLS_PROBLEMS = {
+    "certificate verify failed": (
         "its certificate has expired, or is not signed by an authority in "
-        "--consul-ca (CONSUL_CACERT; without one, those that the system trusts)",
+        "--consul-ca (CONSUL_CACERT; without one, those that the system trusts)"
     ),
-    (
-        ("certificate required", "handshake failure", "bad certificate"),
-        "it wants a certificate of ours: give --consul-cert and --consul-key",
+    "certificate required|handshake failure|bad certificate": (
+        "it wants a certificate of ours: give --consul-cert and --consul-key"
     ),
-    (
-        ("unknown ca",),
-        "it does not know the authority of our certificate: give another "
-        "--consul-cert",
+    "unknown ca": (
+        "it does not know the authority of our certificate: give another --consul-cert"
     ),
-    (
-        ("certificate expired", "certificate revoked", "certificate unknown"),
+    "certificate (expired|revoked|unknown)": (
         "it refuses our certificate, which has expired, was revoked, or is not for "
-        "clients: give another --consul-cert",
+        "clients: give another --consul-cert"
     ),
-    (
-        ("wrong version number", "http request", "packet length too long",
-         "record layer failure"),
-        "it does not speak TLS there: is it http://, or another port?",
+    "wrong version number|http request|packet length too long|record layer failure": (
+        "it does not speak TLS there: is it http://, or another port?"
     ),
-)  # fmt: skip
+}
 
 
 def excerpt(body: bytes) -> str:
     """
     The beginning of what another program said, on one line and safe to print.
     """
-    text = " ".join(
-        body[: 4 * EXCERPT_CHARACTERS_MAX].decode("utf-8", "replace").split()
-    )
+    text = body[: 4 * EXCERPT_CHARACTERS_MAX].decode("utf-8", "replace")
+    text = " ".join(text.split())
     text = "".join(one if one.isprintable() else "?" for one in text)
     if len(text) > EXCERPT_CHARACTERS_MAX:
         text = text[: EXCERPT_CHARACTERS_MAX - 3] + "..."
@@ -86,7 +80,7 @@ def of_failure(failure: Failure, url: str) -> str:
 
 def reasons_of(failure: Failure) -> Iterator[BaseException]:
     """What a failed request failed with, the innermost first."""
-    value = failure.value
+    value: Any = failure.value
     if isinstance(value, _OF_REASONS):
         for reason in value.reasons:
             yield from reasons_of(reason)
@@ -121,8 +115,8 @@ def _known(reason: BaseException) -> str | None:
 def _tls_problem(reason: SSL.Error) -> str:
     entries = reason.args[0] if reason.args and isinstance(reason.args[0], list) else []
     said = " ".join(str(entry[-1]) for entry in entries if entry) or str(reason)
-    for words, problem in _TLS_PROBLEMS:
-        if any(word in said for word in words):
+    for words, problem in _TLS_PROBLEMS.items():
+        if re.search(words, said):
             return problem
     return f"TLS failed ({excerpt(said.encode())})"
 

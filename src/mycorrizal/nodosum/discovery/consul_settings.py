@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 TAGS_MAX = 16
 TAG_BYTES_MAX = 128
 #: A check that expires sooner would not outlive one slow request.
-TTL_S_MIN = 1.0
+TIME_S_MIN = 1.0
 TTL_S_MAX = 3600.0
 #: Consul itself takes nothing below a minute, unless it is told to.
 DEREGISTER_AFTER_S_MAX = 7 * 86400.0
@@ -94,18 +94,13 @@ class ConsulSettings:
                 raise ConfigError(f"{field}.token", "give a token or a file, not both")
             check_token(self.token, f"{field}.token", "the token")
         self._check_tls(parts, field)
-        for name, value_s, least_s, most_s in (
-            ("ttl_s", self.ttl_s, TTL_S_MIN, TTL_S_MAX),
-            (
-                "deregister_after_s",
-                self.deregister_after_s,
-                1.0,
-                DEREGISTER_AFTER_S_MAX,
-            ),
+        for name, most_s in (
+            ("ttl_s", TTL_S_MAX),
+            ("deregister_after_s", DEREGISTER_AFTER_S_MAX),
         ):
-            if not least_s <= value_s <= most_s:
+            if not TIME_S_MIN <= getattr(self, name) <= most_s:
                 raise ConfigError(
-                    f"{field}.{name}", f"give {least_s:g} to {most_s:g} seconds"
+                    f"{field}.{name}", f"give {TIME_S_MIN:g} to {most_s:g} seconds"
                 )
 
     def _check_tls(self, parts: SplitResult, field: str) -> None:
