@@ -207,6 +207,7 @@ class FakeConsul(Resource):
                 request.setHeader("Content-Type", "text/html")
                 request.write(fault.value.encode())
             case Fault.NOT_JSON:
+                request.setHeader("Content-Type", "application/json")
                 request.write(fault.value.encode())
             case Fault.HUGE:
                 for _ in range(5):

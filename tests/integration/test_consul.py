@@ -145,8 +145,10 @@ def test_no_agent(crew: Crew) -> None:
     [
         (
             ("--consul", "ftp://a"),
-            "--consul: 'ftp://a' is no URL of Consul; give the URL of an agent, as "
-            "in http://127.0.0.1:8500",
+            (
+                "--consul: 'ftp://a' is no URL of Consul; give the URL of an agent, "
+                "as in http://127.0.0.1:8500"
+            ),
         ),
         (
             ("--consul", "http://a:8500", "--consul-token-file", "no-such-file"),

@@ -76,6 +76,7 @@ class ConsulDiscovery:
         self._last: set[Address] | None = None
         self._self_listed = False
         self._held_until: float | None = None
+        self._looking: Deferred[list[Address]] | None = None
 
     def __repr__(self) -> str:
         return f"<ConsulDiscovery {self._settings.service} at {self._http.url}>"
@@ -96,6 +97,8 @@ class ConsulDiscovery:
         return Deferred.fromCoroutine(self._withdraw())
 
     async def _withdraw(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         await self._registration.stop()
         await self._http.close()
 
@@ -106,9 +109,11 @@ class ConsulDiscovery:
         Wait until the list of instances is another than before, or is known
         again after a failure.
 
-        :return: Fires with their addresses; fails with `DiscoveryError`.
+        :return: Fires with their addresses; fails with `DiscoveryError`.  Can
+            be cancelled, and is by `withdraw`.
         """
-        return Deferred.fromCoroutine(self._discover())
+        self._looking = Deferred.fromCoroutine(self._discover())
+        return self._looking
 
     async def _discover(self) -> list[Address]:
         try:

@@ -10,8 +10,15 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    fail,
+    gatherResults,
+    succeed,
+)
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.error import ConnectingCancelledError, ConnectionAborted
 from twisted.internet.interfaces import (
     IConsumer,
     IProtocolFactory,
@@ -31,7 +38,7 @@ from mycorrizal.nodosum.discovery import consul_sentences as sentences
 from mycorrizal.nodosum.discovery.consul_settings import ConsulSettings
 from mycorrizal.nodosum.discovery.consul_tls import connection_creator
 from mycorrizal.nodosum.discovery.consul_token import read_token
-from mycorrizal.nodosum.discovery.pacing import within
+from mycorrizal.nodosum.discovery.pacing import pause, within
 from mycorrizal.runtime import Runtime
 
 #: An entry takes 1 to 2 KB, and 256 addresses are looked at.
@@ -142,10 +149,13 @@ class _Endpoint:
         self._reactor = runtime.reactor
         self._settings = settings
         self._connections: list[Any] = []
+        self._closed = False
         self.local_host: str | None = None
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """See `IStreamClientEndpoint`."""
+        if self._closed:
+            return fail(ConnectionAborted())
         # Twisted would log each connection.
         quiet: Any = protocolFactory
         quiet.noisy = False
@@ -181,6 +191,7 @@ class _Endpoint:
         """
         :return: Fires when no connection is open any more.
         """
+        self._closed = True
         closed = []
         for connection in self._connections:
             if _is_open(connection):
@@ -229,6 +240,8 @@ class ConsulHttp:
         self._endpoint = _Endpoint(runtime, settings)
         self._pool = HTTPConnectionPool(runtime.reactor, persistent=True)
         self._pool.maxPersistentPerHost = IDLE_CONNECTIONS_MAX
+        # Or a query would wait with its old index for a new agent's changes.
+        self._pool.retryAutomatically = False
         agent: Any = Agent.usingEndpointFactory(
             runtime.reactor, _OneEndpoint(self._endpoint), self._pool
         )
@@ -303,7 +316,7 @@ class ConsulHttp:
         except Exception:
             failure = Failure()
             for reason in sentences.reasons_of(failure):
-                if isinstance(reason, CancelledError):
+                if isinstance(reason, (CancelledError, ConnectingCancelledError)):
                     raise CancelledError() from None
             sentence = sentences.of_failure(failure, self.url)
             raise DiscoveryError(sentence) from None
@@ -320,8 +333,14 @@ class ConsulHttp:
         """
         :return: Fires when no connection is open any more.
         """
-        closed = [self._pool.closeCachedConnections(), self._endpoint.close()]
-        return gatherResults(closed).addCallback(lambda _: None)
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        # In a turn of its own: a connection that is being lost tells us so while
+        # it believes that it is open, and would never say that it is closed.
+        await pause(self._runtime, 0)
+        await self._pool.closeCachedConnections()
+        await self._endpoint.close()
 
 
 def _first(response: Any, name: str) -> str:

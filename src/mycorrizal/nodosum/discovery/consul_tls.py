@@ -36,7 +36,7 @@ class _Own:
     """Our certificate, what stands between it and its authority, its key."""
 
     chain: tuple[x509.Certificate, ...]
-    key: crypto.PKey = attrs.field(repr=False)
+    key: Any = attrs.field(repr=False)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -69,11 +69,10 @@ def connection_creator(
     own = _own(settings, field)
     options: dict[str, Any] = {}
     if own is not None:
-        leaf, *between = (crypto.X509.from_cryptography(one) for one in own.chain)
         options = {
-            "certificate": leaf,
+            "certificate": own.chain[0],
             "privateKey": own.key,
-            "extraCertChain": between,
+            "extraCertChain": own.chain[1:],
         }
     host = settings.server_name or host
     if not settings.verify:
@@ -110,8 +109,7 @@ def _own(settings: ConsulSettings, field: str) -> _Own | None:
         raise ConfigError(
             f"{field}.key", f"{settings.key} is not the key of {settings.cert}"
         )
-    pair: Any = key
-    return _Own(chain, crypto.PKey.from_cryptography_key(pair))
+    return _Own(chain, key)
 
 
 def _public(holder: Any) -> bytes:
