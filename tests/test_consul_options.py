@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Config, ConfigError, ConsulSettings
+from mycorrizal.config import read_file
 from mycorrizal.consul_options import merged, option_of
+from tests.pages import ROOT
 
 #: (what Config is given, what it is)
 GOOD: list[tuple[Any, dict[str, Any]]] = [
@@ -202,3 +205,32 @@ class SourceTests(SynchronousTestCase):
                 from_environment({"service": "s"}, **variables)
             self.assertEqual(caught.exception.field, field)
             self.assertNotIn("a b", str(caught.exception))
+
+
+class ManualTests(SynchronousTestCase):
+    """What the page on Consul shows is so."""
+
+    def test_file(self) -> None:
+        """The settings file can be read as it stands."""
+        file = read_file(str(ROOT / "docs/howto/consul/node.toml"))
+        consul = Config.from_sources(file=file).consul
+        assert consul is not None
+        self.assertEqual(consul.url, "https://consul.example:8501")
+        self.assertEqual(consul.tags, ("production",))
+
+    def test_rules(self) -> None:
+        """The policy has the rules that we ask for when one is missing."""
+        policy = (ROOT / "docs/howto/consul/mycorrizal-policy.hcl").read_text()
+        policy = " ".join(policy.split())
+        for rule in (
+            'service "mycorrizal" { policy = "write" }',
+            'node_prefix "" { policy = "read" }',
+        ):
+            self.assertIn(rule, policy)
+
+    def test_every_part_is_listed(self) -> None:
+        """The page of settings has each part of ``consul``, with its option."""
+        text = (ROOT / "docs/reference/options.rst").read_text()
+        _, _, text = text.partition("Part of ``consul``")
+        for field in attrs.fields(ConsulSettings):
+            self.assertIn(f"``.{field.name}``", text)
