@@ -16,11 +16,19 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    trustRootFromCertificates,
+)
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
@@ -438,6 +446,24 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
+def tls_context(own_path: str, clients_ca_path: str | None) -> CertificateOptions:
+    """
+    What an agent listens with.
+
+    :param own_path: A PEM file with its key and its certificate.
+    :param clients_ca_path: A PEM file with the authority whose certificates it
+        demands, if it does.
+    """
+    own = Path(own_path).read_bytes()
+    key: Any = load_pem_private_key(own, None)
+    certificate: Any = x509.load_pem_x509_certificate(own)
+    trust = None
+    if clients_ca_path is not None:
+        authority = Certificate.loadPEM(Path(clients_ca_path).read_bytes())
+        trust = trustRootFromCertificates([authority])
+    return CertificateOptions(privateKey=key, certificate=certificate, trustRoot=trust)
+
+
 def main() -> None:
     """Run one agent until it is told to end."""
     from twisted.internet import reactor
@@ -447,14 +473,20 @@ def main() -> None:
     parser.add_argument("--address", default="127.0.0.1", help="the agent's own")
     parser.add_argument("--deregister-min-s", type=float, default=DEREGISTER_MIN_S)
     parser.add_argument("--reap-interval-s", type=float, default=REAP_INTERVAL_S)
+    parser.add_argument("--token", help="the only one that may do anything")
+    parser.add_argument("--tls", help="a PEM file with the agent's key and chain")
+    parser.add_argument("--clients-ca", help="a PEM file; with it, mutual TLS")
     options = parser.parse_args()
+    rules = frozenset({"service:write", "service:read", "node:read"})
     consul = FakeConsul(
         reactor,
+        acl=None if options.token is None else {options.token: rules},
         address=options.address,
         deregister_min_s=options.deregister_min_s,
         reap_interval_s=options.reap_interval_s,
     )
-    port = consul.listen(options.port)
+    context = options.tls and tls_context(options.tls, options.clients_ca)
+    port = consul.listen(options.port, context=context)
     print(f"Consul's stand-in listens on 127.0.0.1:{port.getHost().port}", flush=True)
     runner: Any = reactor
     runner.run()

@@ -12,6 +12,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.integration.processes import Crew, Running, free_ports, until
 
@@ -121,6 +122,54 @@ def test_life_with_consul(crew: Crew) -> None:
     town.start("five").wait_for_members(3)
     for name, position in since.items():
         town.nodes[name].wait_for_members(3, position)
+
+
+def test_token_and_mutual_tls(crew: Crew) -> None:
+    """
+    Two nodes use an agent that demands a certificate and a token, with what
+    Consul's own variables say; the token is in no log.
+    """
+    authority, token = trustme.CA(), "7f3e1b2a-0000-4000-8000-abcdefabcdef"
+    own = authority.issue_cert("127.0.0.1")
+    node = authority.issue_cert("node.example")
+    files = {
+        "ca.pem": authority.cert_pem.bytes(),
+        "agent.pem": own.private_key_and_cert_chain_pem.bytes(),
+        "node.pem": node.private_key_and_cert_chain_pem.bytes(),
+    }
+    for name, data in files.items():
+        (crew.home / name).write_bytes(data)
+    port = free_ports(1)[0]
+    agent = crew.start(
+        "consul",
+        [
+            *(sys.executable, "-m", "tests.fakes.consul", "--port", str(port)),
+            *("--tls", "agent.pem", "--clients-ca", "ca.pem", "--token", token),
+        ],
+    )
+    agent.wait_for("listens on")
+    env = {
+        "CONSUL_HTTP_ADDR": f"127.0.0.1:{port}",
+        "CONSUL_HTTP_SSL": "true",
+        "CONSUL_HTTP_TOKEN_FILE": crew.secret_file("token", token),
+        "CONSUL_CACERT": "ca.pem",
+        "CONSUL_CLIENT_CERT": "node.pem",
+        "CONSUL_CLIENT_KEY": "node.pem",
+    }
+    arguments = ("--listen", "127.0.0.1:0", "--consul-service", "mycorrizal")
+    nodes = [crew.twist(*arguments, name=name, env=env) for name in ("one", "two")]
+    for each in nodes:
+        each.wait_for("Registered with Consul")
+        each.wait_for_members(2)
+    without = crew.twist(
+        *arguments, name="without", env=env | {"CONSUL_HTTP_TOKEN_FILE": ""}
+    )
+    without.wait_for("a token in --consul-token-file needs the rule service")
+    for each in (*nodes, without):
+        each.terminate()
+        each.wait_ended()
+        assert token not in each.log
+        assert "Traceback" not in each.log
 
 
 def test_no_agent(crew: Crew) -> None:

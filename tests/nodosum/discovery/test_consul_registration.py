@@ -62,6 +62,17 @@ class RegistrationTests(ConsulCase):
         self.assertEqual(self.passing(), ["mycorrizal-a"])
         self.assertEqual(len(self.asked("agent/service/register")), 1)
 
+    def test_renewed_soon_after_trouble(self) -> None:
+        """An entry that is running out, or has, is renewed within 5 s (F46)."""
+        self.discovery("a")
+        self.world.advance(1)
+        self.consul.faults["agent/check"] = Fault.ERROR_500
+        self.world.advance(60)
+        self.assertEqual(self.passing(), [])
+        self.consul.faults.clear()
+        self.world.advance(RENEW_S_MAX + 0.1)
+        self.assertEqual(self.passing(), ["mycorrizal-a"])
+
     def test_deregistered(self) -> None:
         """Who leaves is gone from the list at once, and gives no more signs."""
         (a,) = [self.discovery("a")]

@@ -10,23 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     load_pem_private_key,
 )
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    trustRootFromCertificates,
-)
 
 from mycorrizal.errors import ConfigError, DiscoveryError
 from mycorrizal.nodosum.discovery import ConsulSettings
 from mycorrizal.nodosum.discovery.consul_tls import PEM_BYTES_MAX, connection_creator
-from tests.fakes.consul import FakeConsul
+from tests.fakes.consul import FakeConsul, tls_context
 from tests.nodosum.discovery.consul_case import AGENT, ConsulCase
 from tests.places import fresh_path
 
@@ -35,19 +29,6 @@ CA = trustme.CA()
 OTHER_CA = trustme.CA()
 OF_AGENT = CA.issue_cert("agent", "server.dc1.consul", AGENT)
 OF_NODE = CA.issue_cert("node.example")
-
-
-def server_context(
-    leaf: trustme.LeafCert, clients_ca: trustme.CA | None = None
-) -> CertificateOptions:
-    """What an agent listens with; with a CA it demands certificates."""
-    key: Any = load_pem_private_key(leaf.private_key_pem.bytes(), None)
-    own: Any = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
-    trust = None
-    if clients_ca is not None:
-        pem = clients_ca.cert_pem.bytes()
-        trust = trustRootFromCertificates([Certificate.loadPEM(pem)])
-    return CertificateOptions(privateKey=key, certificate=own, trustRoot=trust)
 
 
 class Blunt(Protocol):
@@ -85,7 +66,11 @@ class TlsCase(ConsulCase):
     ) -> None:
         """Listen with TLS."""
         self.secure = FakeConsul(self.agent.reactor, address=AGENT)
-        context = server_context(leaf, clients_ca)
+        own = self.file("agent.pem", leaf.private_key_and_cert_chain_pem.bytes())
+        clients = None
+        if clients_ca is not None:
+            clients = self.file("clients.pem", clients_ca.cert_pem.bytes())
+        context = tls_context(own, clients)
         self.secure.listen(8501, interface="", context=context)
 
     def own(self, **more: Any) -> dict[str, Any]:
