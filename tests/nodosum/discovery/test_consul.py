@@ -11,7 +11,7 @@ from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from mycorrizal.errors import DiscoveryError
-from mycorrizal.nodosum.discovery import IAnnouncing, IDiscovery
+from mycorrizal.nodosum.discovery import Announcement, IAnnouncing, IDiscovery
 from mycorrizal.nodosum.discovery.consul import (
     ANSWER_MARGIN_S,
     QUERIES_BURST,
@@ -122,6 +122,27 @@ class FindingTests(ConsulCase):
         with self.assertRaises(DiscoveryError) as caught:
             self.found(self.discovery("d", announced=False).discover())
         self.assertIn("none of the names that Consul lists", str(caught.exception))
+
+    def test_name_that_gets_an_address_later(self) -> None:
+        """A name that could not be looked up is looked up again each minute."""
+        self.discovery("b", ("late.example", 7000))
+        self.discovery("c")
+        self.world.advance(1)
+        a = self.discovery("a")
+        expected = [(self.host("c").address, 6969)]
+        self.assertEqual(self.found(a.discover()), expected)
+        self.world.names["late.example"] = ["10.0.7.7"]
+        found = self.found(a.discover(), 70)
+        self.assertEqual(found, [("10.0.7.7", 7000), *expected])
+
+    def test_twin(self) -> None:
+        """Another node with our id is found, and not taken for ourselves (F13)."""
+        a = self.discovery("a")
+        self.found(a.discover())
+        look = self.look(a)
+        twin = self.discovery("b", announced=False)
+        twin.announce(Announcement("a", "mycorrizal", ("10.0.7.7", 7000), "1"))
+        self.assertEqual(self.found(look), [("10.0.7.7", 7000)])
 
     def test_datacenter(self) -> None:
         """Another datacenter is asked for by name."""

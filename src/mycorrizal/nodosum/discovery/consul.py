@@ -6,6 +6,7 @@ list of those whose checks pass.
 
 from __future__ import annotations
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -13,7 +14,6 @@ from zope.interface import implementer
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.discovery.consul_catalogue import (
-    META_NODE_ID,
     Entry,
     next_index,
     read_entries,
@@ -70,7 +70,6 @@ class ConsulDiscovery:
         self._cluster_name = cluster_name
         self._http = ConsulHttp(runtime, settings)
         self._registration = Registration(runtime, self._http, settings)
-        self._announcement: Announcement | None = None
         self._bucket = TokenBucket(QUERIES_BURST, QUERY_REFILL_S, runtime.now())
         self._index = 0
         self._last: set[Address] | None = None
@@ -85,7 +84,6 @@ class ConsulDiscovery:
 
     def announce(self, announcement: Announcement) -> None:
         """Register this node, and keep it registered until `withdraw`."""
-        self._announcement = announcement
         self._registration.start(announcement)
 
     def withdraw(self) -> Deferred[None]:
@@ -117,7 +115,7 @@ class ConsulDiscovery:
 
     async def _discover(self) -> list[Address]:
         try:
-            if self._announcement is not None:
+            if self._registration.service_id is not None:
                 await self._registration.attempted.when_ready()
             while True:
                 pause_s = self._bucket.take(self._runtime.now())
@@ -125,7 +123,9 @@ class ConsulDiscovery:
                     await pause(self._runtime, pause_s)
                 entries = self._read(await self._query())
                 found = self._addresses(entries)
-                if self._last == set(found) or self._still_waits(entries):
+                # What a name stands for may have changed all the same.
+                known = self._last == set(found) and all(map(_is_literal, found))
+                if known or self._still_waits(entries):
                     continue
                 self._last = set(found)
                 self._log.info(
@@ -189,13 +189,8 @@ class ConsulDiscovery:
         return list(dict.fromkeys(filter(None, found)))
 
     def _is_own(self, entry: Entry) -> bool:
-        if self._announcement is None:
-            return False
-        meta = entry.service.meta or {}
-        return (
-            entry.service.id == self._registration.service_id
-            and meta.get(META_NODE_ID) == self._announcement.node_id
-        )
+        # Not by its id: whoever else has our id is to be found, and told so.
+        return entry.run == self._registration.run
 
     def _still_waits(self, entries: list[Entry]) -> bool:
         """Whether this would be the first answer, and we are not yet in it."""
@@ -225,3 +220,7 @@ class ConsulDiscovery:
             raise DiscoveryError(
                 "none of the names that Consul lists has an address"
             ) from None
+
+
+def _is_literal(address: Address) -> bool:
+    return isIPAddress(address[0]) or isIPv6Address(address[0])

@@ -12,8 +12,10 @@ import msgspec
 
 from mycorrizal.nodosum.config import Address
 
-#: Keys in an entry's metadata: which node it is, and of which cluster.
+#: Keys in an entry's metadata: which node it is, in which of its lives, and of
+#: which cluster.
 META_NODE_ID = "mycorrizal-node-id"
+META_RUN = "mycorrizal-run"
 META_CLUSTER = "mycorrizal-cluster"
 META_VERSION = "mycorrizal-version"
 
@@ -59,6 +61,11 @@ class Entry(msgspec.Struct, rename="pascal"):
         if literal.is_unspecified or literal.is_multicast:
             return None
         return str(literal), self.service.port
+
+    @property
+    def run(self) -> str | None:
+        """Which process registered it, if one of ours did."""
+        return (self.service.meta or {}).get(META_RUN)
 
     def belongs(self, cluster_name: str, tags: tuple[str, ...]) -> bool:
         """

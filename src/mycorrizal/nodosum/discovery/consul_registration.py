@@ -17,6 +17,7 @@ from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.discovery.consul_catalogue import (
     META_CLUSTER,
     META_NODE_ID,
+    META_RUN,
     META_VERSION,
 )
 from mycorrizal.nodosum.discovery.consul_http import ConsulHttp
@@ -39,6 +40,7 @@ class Registration:
     The entry of one node with one agent.
 
     :ivar attempted: Ready when the first attempt has ended, in whatever way.
+    :ivar run: Tells this process's entry from all others.
     :ivar made: Whether the agent has the entry, as far as we know.
     """
 
@@ -54,6 +56,7 @@ class Registration:
         self._problem = ""
         self._keeping: Deferred[Any] | None = None
         self.attempted = Readiness()
+        self.run = runtime.new_id()
         self.made = False
 
     @property
@@ -137,7 +140,7 @@ class Registration:
 
     async def _register(self, announcement: Announcement) -> None:
         host = await self._host(announcement)
-        entry = registration_of(announcement, host, self._settings)
+        entry = registration_of(announcement, host, self.run, self._settings)
         answer = await self._http.ask(
             "PUT", "agent", "service", "register",
             query=[("replace-existing-checks", "true")],
@@ -218,12 +221,13 @@ class _Service(msgspec.Struct, rename="pascal"):
 
 
 def registration_of(
-    announcement: Announcement, host: str, settings: ConsulSettings
+    announcement: Announcement, host: str, run: str, settings: ConsulSettings
 ) -> _Service:
     """
     What is sent to register a node.
 
     :param host: Its address; empty: its machine's.
+    :param run: Tells this process's entry from all others.
     """
     service_id = f"{settings.service}-{announcement.node_id}"
     check = _Check(
@@ -242,6 +246,7 @@ def registration_of(
         port=announcement.address[1],
         meta={
             META_NODE_ID: announcement.node_id,
+            META_RUN: run,
             META_CLUSTER: announcement.cluster_name,
             META_VERSION: announcement.version,
         },
