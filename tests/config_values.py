@@ -4,7 +4,7 @@ Good and wrong values of each setting, and what becomes of them.
 
 from __future__ import annotations
 
-from mycorrizal import BucketSettings
+from mycorrizal import BucketSettings, ConsulSettings
 from mycorrizal.config import STATIC_MAX
 
 #: 128 bytes.
@@ -34,6 +34,8 @@ GOOD: list[tuple[str, object, object]] = [
     ("secret", PASSPHRASE, PASSPHRASE),
     ("tls", "off", "off"),
     ("hello", "tcp", "tcp"),
+    ("consul", None, None),
+    ("consul", "http://a:8500", ConsulSettings(url="http://a:8500")),
     ("state_dir", "/var/lib/x", "/var/lib/x"),
     ("single", True, True),
     ("single", "Yes", True),
@@ -104,6 +106,7 @@ BAD: list[tuple[str, object, str, str]] = [
     ("tls", "maybe", "tls", "give one of auto, off, not 'maybe'"),
     ("tls", [], "tls", "give one of auto, off, not []"),
     ("hello", "icmp", "hello", "give one of udp, tcp, not 'icmp'"),
+    ("consul", 5, "consul", "give the URL of an agent, as in http://127.0.0.1:8500"),
     ("state_dir", "", "state_dir", "give a text, not ''"),
     ("state_dir", "a\0b", "state_dir", "give a text"),
     ("single", "maybe", "single", "give true or false, not 'maybe'"),

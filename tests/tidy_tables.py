@@ -112,7 +112,8 @@ TWISTED_NAMES = frozenset(
     buildProtocol callFromThread callInThread callLater callWhenRunning
     cancelCallLater childDataReceived clientConnectionForTLS connectionLost
     connectionMade connectionRefused connectTCP datagramReceived dataReceived
-    disownServiceParent doRead doStart doStop doWrite errConnectionLost
+    disownServiceParent doRead doStart doStop doWrite endpointForURI
+    errConnectionLost
     errReceived fireSystemEvent getBroadcastAllowed getChild getContext
     getDelayedCalls getDestination getHost getPeer getPeerCertificate getReaders
     getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
@@ -125,7 +126,7 @@ TWISTED_NAMES = frozenset(
     removeWriter render_GET render_POST resolutionBegan resolutionComplete
     resolveHostName resumeProducing serverConnectionForTLS setBroadcastAllowed
     setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
-    startListening startProtocol startReading startService startTLS
+    startListening startProducing startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
     stopProtocol stopReading stopService unregisterProducer writeConnectionLost
     writeSequence

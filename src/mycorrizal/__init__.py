@@ -60,6 +60,7 @@ from mycorrizal.mycel import (
 )
 from mycorrizal.nodosum import (
     Application,
+    ConsulSettings,
     MemberDied,
     MemberEvent,
     MemberJoined,
@@ -78,6 +79,7 @@ __all__ = [
     "__version__",
     # From nodosum
     "Application",
+    "ConsulSettings",
     "MemberDied",
     "MemberEvent",
     "MemberJoined",

@@ -16,9 +16,11 @@ from typing import Any
 
 import attrs
 
+from mycorrizal.consul_options import VARIABLES as CONSUL_VARIABLES
+from mycorrizal.consul_options import completed, merged, read_consul
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
-from mycorrizal.nodosum import Address
+from mycorrizal.nodosum import Address, ConsulSettings
 from mycorrizal.settings import (
     check_address,
     check_node_id,
@@ -227,6 +229,8 @@ class Config:
     :ivar secret: A secret itself, for embedding and tests.
     :ivar tls: ``auto``, or ``off``: no encryption.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
+    :ivar consul: How to find others with Consul; a URL, a mapping, or
+        `ConsulSettings`.
     :ivar state_dir: Where id, incarnation and a generated secret are kept;
         None: nowhere.
     :ivar single: Alone on purpose: other nodes are refused.
@@ -244,6 +248,7 @@ class Config:
     secret: str | None = attrs.field(repr=False)
     tls: str
     hello: str
+    consul: ConsulSettings | None
     state_dir: str | None
     single: bool
     buckets: tuple[BucketSettings, ...]
@@ -265,6 +270,7 @@ class Config:
         secret: str | None = None,
         tls: str = "auto",
         hello: str = "udp",
+        consul: str | Mapping[str, object] | ConsulSettings | None = None,
         state_dir: str | None = None,
         single: bool | str = False,
         buckets: str | Iterable[str | BucketSettings | Mapping[str, object]] = (),
@@ -284,6 +290,7 @@ class Config:
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
+            consul=read_consul(consul),
             state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
@@ -307,17 +314,21 @@ class Config:
 
         :param file: What `read_file` gave.
         :param environment: As ``os.environ``; names begin with
-            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.
+            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.  Consul's own
+            variables complete the settings of ``consul``.
         :param options: From a command line or a program.
         :raises ConfigError: A setting is unknown or wrong.
         """
-        merged: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for source in (file, _from_environment(environment or {}), options):
             for name, value in (source or {}).items():
                 if name not in FIELDS:
                     raise ConfigError(name, _unknown(name))
-                merged[name] = value
-        return cls(**merged)
+                of_consul = name == "consul"
+                found[name] = merged(found.get(name), value) if of_consul else value
+        if "consul" in found:
+            found["consul"] = completed(found["consul"], environment or {})
+        return cls(**found)
 
 
 FIELDS = tuple(field.name for field in attrs.fields(Config))
@@ -333,7 +344,7 @@ def _unknown(name: str) -> str:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -342,6 +353,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
             found.setdefault("node_id", value)
         elif name == "SECRET_FILE":
             found.setdefault("secret_files", [value])
+        elif name in CONSUL_VARIABLES:
+            found.setdefault("consul", {})[CONSUL_VARIABLES[name]] = value
         elif name.lower() in FIELDS:
             found[name.lower()] = value
         elif name not in _OTHER_VARIABLES and not _OF_KUBERNETES.fullmatch(name):

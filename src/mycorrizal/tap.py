@@ -21,6 +21,7 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from mycorrizal.config import Config, read_file
+from mycorrizal.consul_options import ConsulOptions, option_of
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.runtime import Entropy, follow_monotonic_time
@@ -42,7 +43,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(usage.Options):
+class Options(ConsulOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -204,6 +205,8 @@ class Options(usage.Options):
         setting = re.match(r"\w*", error.field).group()  # type: ignore[union-attr]
         if setting not in self._settings:
             return str(error)
+        if setting == "consul":
+            return f"{option_of(error.field)}: {error.problem}"
         option = _OPTIONS.get(setting, setting).replace("_", "-")
         return f"--{option}{error.field.removeprefix(setting)}: {error.problem}"
 
@@ -215,7 +218,7 @@ class Options(usage.Options):
             parent["logFormat"] = "text"
 
 
-for _name, _option in vars(Options).items():
+for _name, _option in {**vars(ConsulOptions), **vars(Options)}.items():
     # usage prints the texts as they stand, line breaks and all.
     if _name.startswith("opt_"):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())

@@ -11,7 +11,7 @@ from typing import Protocol as Interface
 
 from twisted.application.service import MultiService
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -28,7 +28,12 @@ from mycorrizal.nodosum.acl import cluster_tag, node_key_of
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
 from mycorrizal.nodosum.contacts import FIRST_ROUND_S
-from mycorrizal.nodosum.discovery import IDiscovery, StaticDiscovery
+from mycorrizal.nodosum.discovery import (
+    Announcement,
+    IAnnouncing,
+    IDiscovery,
+    StaticDiscovery,
+)
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import Me, Membership
 from mycorrizal.nodosum.mesh import Mesh
@@ -221,6 +226,8 @@ class NodosumService(MultiService):
         self.listening.succeeded()
         self.mesh.start(self.address)
         for discovery in self._discoveries:
+            if IAnnouncing.providedBy(discovery):
+                discovery.announce(self._announcement())
             self._look(discovery, 0)
 
     def leave(self) -> Deferred[None]:
@@ -241,7 +248,10 @@ class NodosumService(MultiService):
         ports, self._ports = self._ports, None
         # Nobody may come in while the others go out.
         closed = ports.close_tcp()
+        announcing: Any = filter(IAnnouncing.providedBy, self._discoveries)
+        withdrawn: Deferred[Any] = gatherResults([one.withdraw() for one in announcing])
         left = self.mesh.leave().addCallback(lambda _: closed)
+        left.addCallback(lambda _: withdrawn)
         return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
@@ -255,6 +265,18 @@ class NodosumService(MultiService):
         return done.addCallback(lambda _: stopped)
 
     # -- discovery ------------------------------------------------------------
+
+    def add_discovery(self, discovery: IDiscovery) -> None:
+        """Find others in one more way; to be called before the node starts."""
+        self._discoveries.append(discovery)
+
+    def _announcement(self) -> Announcement:
+        return Announcement(
+            self.me.node_id,
+            self.config.cluster_name,
+            self._advertised(),
+            self._version,
+        )
 
     def _look(self, discovery: IDiscovery, failures: int) -> None:
         looking: Any = discovery.discover()
