@@ -56,7 +56,11 @@ APIS = (
     "mycel/api/*",
     "mycel/cache.py",
     "mycel/operations/*",
-    "mycel/slots/handoff.py",
+    "mycel/moves.py",
+    "mycel/slots/fetching.py",
+    "mycel/slots/leveling.py",
+    "mycel/slots/repair.py",
+    "mycel/slots/dropping.py",
 )
 #: Deferreds, and what it takes to log the failure of a user's function.
 API_IMPORTS = ("twisted.internet.defer", "twisted.logger", "twisted.python.failure")

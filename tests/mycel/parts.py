@@ -17,7 +17,8 @@ from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.slot_messages import Claim, Claimed
-from mycorrizal.mycel.slots.claims import CLAIM_PAUSE_S, AskClaim, Claims, Effects
+from mycorrizal.mycel.slots.claims import CLAIM_PAUSE_S, Claims
+from mycorrizal.mycel.slots.effects import AskClaim, Effects
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.slotset import NO_SLOTS, from_bytes, to_bytes

@@ -20,8 +20,8 @@ from mycorrizal.mycel.arguments import ttl_ms
 from mycorrizal.mycel.codecs import decoded
 from mycorrizal.mycel.config import KEY_BYTES_MAX, OPERATION_TIMEOUT_S, TIMEOUT_S_MAX
 from mycorrizal.mycel.messages import DEFAULT_TTL, Done, Found, Get, Put, PutIf, Touch
-from mycorrizal.mycel.slots.claims import SETTLED
 from mycorrizal.mycel.slots.placement import SLOTS
+from mycorrizal.mycel.slots.routes import SETTLED
 
 _SLOT_MASK = SLOTS - 1
 

@@ -6,9 +6,7 @@ Mycel as a Twisted service: the application ``SYSTEM-MYCEL`` and its clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import assert_never
 
-import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -23,39 +21,23 @@ from mycorrizal.mycel.messages import (
     Asked,
     Buckets,
     Done,
-    Put,
     Request,
     Routed,
     decode_answer,
     decode_request,
     encode,
-    remaining_ms,
 )
+from mycorrizal.mycel.moves import Moves
 from mycorrizal.mycel.operations.administering import Administration
-from mycorrizal.mycel.operations.asking import Errands, OnAnswer
+from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.serving import Serving
 from mycorrizal.mycel.operations.sweeping import Sweeper
-from mycorrizal.mycel.operations.writing import Write, Writes
-from mycorrizal.mycel.slot_messages import Claim, Claimed, Leaving, Moved
-from mycorrizal.mycel.slots.claims import (
-    AskClaim,
-    Began,
-    Claims,
-    Effects,
-    Ended,
-    Fetchable,
-    Tell,
-)
-from mycorrizal.mycel.slots.dropping import Dropping
-from mycorrizal.mycel.slots.fetching import Fetching
-from mycorrizal.mycel.slots.leveling import Leveling
-from mycorrizal.mycel.slots.placement import SLOTS, bucket_seed, slot_of
-from mycorrizal.mycel.slots.repair import Repair
-from mycorrizal.mycel.slots.slotset import slots_of, slotset
-from mycorrizal.mycel.slots.view import SlotMember, View
+from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
+from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
@@ -64,7 +46,6 @@ from mycorrizal.nodosum import (
     MemberEvent,
     NodosumService,
     Peer,
-    PeerState,
     Readiness,
 )
 from mycorrizal.runtime import Timer
@@ -78,8 +59,6 @@ TICK_S = 0.25
 SWEEP_MAX = 5_000
 #: Pause before who could not be asked may be asked again.
 ASK_PAUSE_S = 0.02
-#: How long a node may take to answer a claim before it is asked again.
-CLAIM_TIMEOUT_S = 2.0
 
 
 class MycelService(Service):
@@ -101,12 +80,10 @@ class MycelService(Service):
         self.clock = nodosum.clock
         self.nodosum = nodosum
         self.config = config
-        self.buckets = BucketTable(self._lead)
+        self.buckets = BucketTable(self._opened)
         self.channel = Channel(APPLICATION_ID)
-        self.view = View(self._me)
-        self.claims = Claims(
-            self.view, nodosum.me.incarnation, lambda: self.clock.last, self._dead
-        )
+        self.moves = Moves(nodosum, host, self.buckets, self.ask, self._news)
+        self.view, self.claims = self.moves.view, self.moves.claims
         self.cache: Cache
         self._make_parts()
         self._held: set[bytes] = set()
@@ -114,31 +91,23 @@ class MycelService(Service):
         self._unasked: list[OnAnswer] = []
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
-        self._awake_at: float | None = None
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
         nodosum.tables_held = self._held.__contains__
-        nodosum.readiness.when_ready().addBoth(lambda _: self._begin_claims())
+        nodosum.readiness.when_ready().addBoth(lambda _: self._begin())
 
     def _make_parts(self) -> None:
         view, claims, buckets, clock = self.view, self.claims, self.buckets, self.clock
-        runtime, now = self.runtime, self.runtime.now
-        self._errands = errands = Errands(runtime, self.ask)
-        leveling = Leveling(errands, now, self._news)
-        self._repair = Repair(view, claims, buckets, leveling, errands, runtime.random)
-        self._dropping = Dropping(
-            view, claims, buckets, leveling, errands, now, self._check_drained
-        )
-        self._fetching = Fetching(errands, claims, buckets, clock, now, self._fetched)
+        runtime, now, moves = self.runtime, self.runtime.now, self.moves
         self._writes = Writes(
             view,
             self.ask,
             now,
             self.nodosum.link_to,
             self._news,
-            self._copy_refused,
-            self._repair.behind,
+            moves.copy_refused,
+            moves.repair.behind,
         )
         self._sweeper = Sweeper(runtime)
         self._administration = Administration(
@@ -148,7 +117,7 @@ class MycelService(Service):
             self.ask,
             now,
             self._sweeper,
-            self._repair.owners_changed,
+            moves.repair.owners_changed,
         )
         self._primary = Primary(
             view,
@@ -164,6 +133,8 @@ class MycelService(Service):
         self.router = Router(
             runtime, claims, self._primary, self.channel, self.nodosum.link_to
         )
+        moves.connect(self._writes, self._primary, self.router)
+        moves.settled_down = self._check_drained
         self._serving = Serving(self, runtime, self.router, buckets)
         self.cache = Cache(self)
 
@@ -182,7 +153,7 @@ class MycelService(Service):
         for timer in (self._timer, self._unasked_timer):
             if timer is not None:
                 timer.cancel()
-        self._errands.stop()
+        self.moves.errands.stop()
         self._sweeper.stop()
         self.router.stop()
         self.cache.stop()
@@ -203,46 +174,29 @@ class MycelService(Service):
         for node_key in self.view.members:
             if link := self.nodosum.link_to(node_key):
                 self._tell(link, Leaving)
-        self._leaves(self.view.me)
+        self.moves.leaves(self.view.me)
         return self._drained.when_ready()
 
     def _check_drained(self) -> None:
         if self._drained is None or not self._drained.pending:
             return
-        # Who is left alone, or among others that leave too, has no heir.
-        heirs = len(self.view.placement) > 0
-        if not heirs or not (self.claims.serving or self._dropping.left()):
+        if self.moves.handed_over:
             self.cache.running = False
             self._drained.succeeded()
+
+    def _begin(self) -> None:
+        if self.running:
+            self.moves.begin()
 
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
-        self._wake_up(now)
         if not self.nodosum.listening.pending and self.nodosum.first_round_over(now):
-            self._begin_claims()
+            self.moves.begin()
         for bucket in self.buckets.by_name.values():
             if bucket.store.next_due_s() <= now:
                 bucket.store.pop_due(now, SWEEP_MAX)
-        self._writes.tick()
-        # Who is heard of, and does not come, counts no more after a while.
-        self._perform(self.claims.nodes_changed(self._known(), now))
-        self._repair.go_on(now)
-        self._dropping.go_on()
-        self._check_drained()
-
-    def _wake_up(self, now: float) -> None:
-        """
-        Notice that this node did not run for so long that others have given it
-        up; call this first when anything happens.
-        """
-        awake_at, self._awake_at = self._awake_at, now
-        if awake_at is not None and now - awake_at >= self.nodosum.config.dead_after_s:
-            self._perform(self.claims.forget(now))
-
-    def _begin_claims(self) -> None:
-        if self.running and not self.claims.begun:
-            self._perform(self.claims.begin(self.runtime.now()))
+        self.moves.tick()
 
     # -- members ----------------------------------------------------------------
 
@@ -253,11 +207,10 @@ class MycelService(Service):
         self._tell(link, self._news)
         if self._drained is not None:
             self._tell(link, Leaving)
-        self._members_changed()
+        self.moves.members_changed()
         if peer.leaving:
-            self._leaves(peer.node_key)
-        self._perform(self.claims.link_up(peer.node_key, self.runtime.now()))
-        self._writes.go_on()
+            self.moves.leaves(peer.node_key)
+        self.moves.link_up(peer.node_key)
 
     def _tell(self, link: Link, news: Callable[[], Request]) -> None:
         """Tell a node something for as long as its link lives."""
@@ -273,61 +226,11 @@ class MycelService(Service):
         self._held.discard(peer.node_key)
 
     def _member_changed(self, event: MemberEvent) -> None:
-        self._members_changed()
+        if self.running:
+            self.moves.members_changed()
 
-    def _members_changed(self) -> None:
-        if not self.running:
-            return
-        self._wake_up(self.runtime.now())
-        members = [
-            SlotMember(peer.node_key, peer.incarnation, peer.host)
-            for peer in self.nodosum.membership.members()
-        ]
-        was = self.view.members
-        self.claims.reincarnated(self.nodosum.me.incarnation)
-        if self.view.change([self._me, *members]):
-            for node_key, member in was.items():
-                if self.view.members.get(node_key) != member:
-                    self._repair.lost(node_key)
-            self._owners_changed()
-
-    def _leaves(self, node_key: bytes) -> None:
-        if self.view.leaves(node_key):
-            self._owners_changed()
-
-    def _owners_changed(self) -> None:
-        now = self.runtime.now()
-        self._repair.owners_changed()
-        self._perform(self.claims.nodes_changed(self._known(), now))
-        self._writes.go_on()
-        self._repair.go_on(now)
-        self._check_drained()
-
-    def _known(self) -> dict[bytes, int]:
-        """The nodes that may be primary of something: heard of, and not dead."""
-        since = self.runtime.now() - self.nodosum.config.dead_after_s
-        return {
-            peer.node_key: peer.incarnation
-            for peer in self.nodosum.membership.peers.values()
-            if peer.member or (peer.state is PeerState.JOINING and peer.since > since)
-        }
-
-    def _dead(self, node_key: bytes, incarnation: int) -> bool:
-        """Whether we know that a life of a node is over."""
-        peer = self.nodosum.membership.peers.get(node_key)
-        if peer is None or peer.member or peer.state is PeerState.JOINING:
-            return peer is not None and incarnation < peer.incarnation
-        return incarnation <= peer.incarnation
-
-    @property
-    def _me(self) -> SlotMember:
-        me = self.nodosum.me
-        return SlotMember(me.node_key, me.incarnation, self.host)
-
-    def _lead(self, bucket: OpenBucket) -> None:
-        for slot in range(SLOTS):
-            bucket.store.lead(slot, bool(self.claims.serving >> slot & 1))
-        self._repair.owners_changed()
+    def _opened(self, bucket: OpenBucket) -> None:
+        self.moves.opened(bucket)
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)
@@ -337,91 +240,14 @@ class MycelService(Service):
         Copies that are missing, as far as this node can tell: of the entries
         of its slots, those that some owner is not known to hold.
         """
-        return self._repair.missing()
+        return self.moves.missing
 
     def safe_to_stop(self) -> bool:
         """
         Whether nothing is lost if this node's process ends now, however it
         ends: others hold all that it holds, as far as it can tell.
         """
-        return not self._repair.missing() and self._repair.doubled()
-
-    @property
-    def settled(self) -> bool:
-        """Whether all is where it belongs, as far as this node can tell."""
-        return not (self._repair.missing() or self._dropping.left())
-
-    # -- slots on the move --------------------------------------------------------
-
-    def _perform(self, effects: Effects) -> None:
-        for effect in effects:
-            match effect:
-                case AskClaim(node_key, claim):
-                    self._ask_claim(node_key, claim)
-                case Began(slots):
-                    self._led(slots, True)
-                    self._repair.owners_changed()
-                case Ended(slots):
-                    self._led(slots, False)
-                    self._repair.owners_changed()
-                    for write in self._writes.stop(slots):
-                        self._make_anew(write)
-                case Fetchable(node_key):
-                    self._primary.holders_changed()
-                    self._fetching.begin(node_key)
-                case Tell(node_key, moved):
-                    self.ask(node_key, moved, CLAIM_TIMEOUT_S, lambda _: None)
-                case _:
-                    assert_never(effect)
-        if effects:
-            self.router.wake()
-
-    def _led(self, slots: int, leads: bool) -> None:
-        for bucket in self.buckets.by_name.values():
-            for slot in slots_of(slots):
-                bucket.store.lead(slot, leads)
-
-    def _ask_claim(self, node_key: bytes, claim: Claim) -> None:
-        def answered(answer: Answer | None) -> None:
-            found = answer if isinstance(answer, Claimed) else None
-            if found is not None:
-                self.clock.observe(found.clock)
-            now = self.runtime.now()
-            self._perform(self.claims.answered(node_key, claim, found, now))
-
-        self.ask(node_key, claim, CLAIM_TIMEOUT_S, answered)
-
-    def _claimed(self, claim: Claim, link: Link) -> Claimed:
-        self.clock.observe(claim.clock)
-        held = slotset(write.slot for write in self._writes)
-        for bucket in self.buckets.by_name.values():
-            held |= bucket.store.held()
-        life = link.node_key, link.incarnation
-        answer, effects = self.claims.claimed(life, claim, held, self.runtime.now())
-        # Who is answered may ask for what we had under way.
-        self._perform(effects)
-        return answer
-
-    def _copy_refused(self, slot: int, promised: tuple[bytes, int]) -> None:
-        self._perform(self.claims.refused(slot, promised, self.runtime.now()))
-
-    def _make_anew(self, write: Write) -> None:
-        """Let the new primary of a slot make a write that we have begun."""
-        ttl_ms = remaining_ms(write.deadline, self.runtime.now())
-        name = write.bucket.settings.name
-        put = Put(name, write.key, write.value, ttl_ms, self.clock.last)
-
-        def done(answer: Answer) -> None:
-            if isinstance(answer, Done):
-                answer = msgspec.structs.replace(answer, existed=write.existed)
-            write.done(answer)
-
-        self.router.route(put, write.slot, write.until, done)
-
-    def _fetched(self) -> None:
-        self._repair.owners_changed()
-        self._repair.go_on(self.runtime.now())
-        self.router.wake()
+        return not self.moves.missing and self.moves.repair.doubled()
 
     # -- talking ----------------------------------------------------------------
 
@@ -471,7 +297,7 @@ class MycelService(Service):
         if isinstance(request, Asked):
             self._serving.serve(call_id, request, link)
         elif isinstance(request, Claim):
-            done(self._claimed(request, link))
+            done(self.moves.claimed((link.node_key, link.incarnation), request))
         elif isinstance(request, Moved):
             self.claims.moved((link.node_key, link.incarnation), request)
             done(Done())
@@ -479,7 +305,7 @@ class MycelService(Service):
             self._administration.told(request, lambda: done(Done()))
             self._held.add(link.node_key)
         elif isinstance(request, Leaving):
-            self._leaves(link.node_key)
+            self.moves.leaves(link.node_key)
             done(Done())
         else:
             done(self._replica.answer(request, (link.node_key, link.incarnation)))

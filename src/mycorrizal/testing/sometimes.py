@@ -185,8 +185,8 @@ class Sometimes:
         def hears(node_key: bytes, claim: Any, answer: Any, now: float) -> str | None:
             return DENIED if answer is not None and answer.denied else None
 
-        self._before(mycel._fetching, "begin", lambda _: FETCHED)
-        self._before(mycel._fetching, "_take", fetches)
+        self._before(mycel.moves.fetching, "begin", lambda _: FETCHED)
+        self._before(mycel.moves.fetching, "_take", fetches)
         self._before(mycel.claims, "answered", hears)
         self._before(mycel.claims, "refused", lambda *_: FENCED)
         self._before(writes, "_substitute", lambda *_: LATE)

@@ -239,7 +239,7 @@ class Storm:
             self.watch.problem(
                 "views",
                 f"{node.node_id} (ready {node.ready}) sees {seen}, lacks "
-                f"{mycel.under_replicated()}, has left {mycel._dropping.left()}",
+                f"{mycel.under_replicated()}, has left {mycel.moves.dropping.left()}",
             )
 
     def _read_all(self) -> None:

@@ -23,7 +23,7 @@ from mycorrizal.mycel.messages import (
     Refused,
 )
 from mycorrizal.mycel.operations import primary as primary_module
-from mycorrizal.mycel.slots.claims import UNSETTLED
+from mycorrizal.mycel.slots.routes import UNSETTLED
 from mycorrizal.mycel.slots.slotset import ALL_SLOTS
 from tests.mycel.operations.test_primary import PrimaryTestCase
 from tests.mycel.parts import (
@@ -52,7 +52,7 @@ class UnsettledTests(PrimaryTestCase):
         for holder in holders:
             effects = self.parts.claims.link_up(holder, 0.0)
             agree(self.parts.claims, effects, held=ALL_SLOTS)
-        self.assertEqual(self.parts.claims.status[self.slot], UNSETTLED)
+        self.assertEqual(self.parts.claims.routes.status[self.slot], UNSETTLED)
 
     def answer_both(self, a: Answer | None, b: Answer | None) -> None:
         """Let A and B answer, in this order."""

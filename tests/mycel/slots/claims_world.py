@@ -16,17 +16,10 @@ from typing import Any
 import attrs
 
 from mycorrizal.mycel.slot_messages import Claim, Claimed, Moved
-from mycorrizal.mycel.slots.claims import (
-    ELSEWHERE,
-    SETTLED,
-    AskClaim,
-    Began,
-    Claims,
-    Effects,
-    Ended,
-    Fetchable,
-)
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.effects import AskClaim, Began, Effects, Ended, Fetchable
 from mycorrizal.mycel.slots.placement import rank
+from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
 from mycorrizal.mycel.slots.slotset import slotset
 from mycorrizal.mycel.slots.view import SlotMember, View
 
@@ -391,7 +384,7 @@ class ClaimsWorld:
 
     def write(self, node: Node, slot: int) -> None:
         """A primary writes, if it has no write of that slot under way."""
-        if node.claims.status[slot] == ELSEWHERE or slot in node.writes:
+        if node.claims.routes.status[slot] == ELSEWHERE or slot in node.writes:
             return
         node.clock += 1
         node.writes[slot] = node.clock, set()
@@ -418,7 +411,7 @@ class ClaimsWorld:
 
     def read(self, node: Node, slot: int) -> None:
         """A primary that is settled has the last value that was acknowledged."""
-        if node.claims.status[slot] != SETTLED:
+        if node.claims.routes.status[slot] != SETTLED:
             return
         if node.stamps.get(slot, 0) < self.acknowledged[slot]:
             raise Wrong(
@@ -428,7 +421,7 @@ class ClaimsWorld:
 
     def _repair(self, node: Node) -> None:
         for slot in SLOTS_SEEN:
-            if node.claims.status[slot] == SETTLED and slot in node.stamps:
+            if node.claims.routes.status[slot] == SETTLED and slot in node.stamps:
                 for owner in node.view.owners(slot, OWNERS):
                     if owner != node.key:
                         self._send(node, owner, Push(slot, node.stamps[slot]))
@@ -510,11 +503,16 @@ class ClaimsWorld:
     def _agreed(self) -> bool:
         for slot in SLOTS_SEEN:
             serving = [
-                it for it in self.nodes.values() if it.claims.status[slot] == SETTLED
+                it
+                for it in self.nodes.values()
+                if it.claims.routes.status[slot] == SETTLED
             ]
             if len(serving) != 1:
                 return False
             primary = serving[0].key
-            if any(it.claims.primaries[slot] != primary for it in self.nodes.values()):
+            if any(
+                it.claims.routes.primaries[slot] != primary
+                for it in self.nodes.values()
+            ):
                 return False
         return not any(it.leaving for it in self.nodes.values()) and self.whole()

@@ -9,23 +9,19 @@ from collections.abc import Iterable
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.slot_messages import Claim, Claimed, Denied, Moved
-from mycorrizal.mycel.slots import claims as claims_module
-from mycorrizal.mycel.slots.claims import (
-    AWAY_S,
-    CLAIM_PAUSE_S,
-    ELSEWHERE,
-    NAMED_S,
-    SETTLED,
-    UNSETTLED,
+from mycorrizal.mycel.slots import known as known_module
+from mycorrizal.mycel.slots.claims import AWAY_S, CLAIM_PAUSE_S, Claims
+from mycorrizal.mycel.slots.effects import (
     AskClaim,
     Began,
-    Claims,
     Effects,
     Ended,
     Fetchable,
     Tell,
 )
+from mycorrizal.mycel.slots.known import NAMED_S
 from mycorrizal.mycel.slots.placement import outranks
+from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED, UNSETTLED
 from mycorrizal.mycel.slots.slotset import (
     ALL_SLOTS,
     NO_SLOTS,
@@ -101,10 +97,10 @@ class ClaimTests(ClaimsTestCase):
         """Alone it is primary of everything, as soon as it may claim."""
         self.assertEqual(self.claims.nodes_changed({}, 0.0), ())
         self.assertEqual(self.claims.wanted, ALL_SLOTS)
-        self.assertEqual(set(self.claims.status), {ELSEWHERE})
+        self.assertEqual(set(self.claims.routes.status), {ELSEWHERE})
         self.assertEqual(self.claims.begin(0.0), (Began(ALL_SLOTS),))
-        self.assertEqual(set(self.claims.status), {SETTLED})
-        self.assertEqual(set(self.claims.primaries), {ME})
+        self.assertEqual(set(self.claims.routes.status), {SETTLED})
+        self.assertEqual(set(self.claims.routes.primaries), {ME})
 
     def test_asks_everybody(self) -> None:
         """It asks each node it knows for its share, with its clock."""
@@ -184,7 +180,7 @@ class ClaimTests(ClaimsTestCase):
         self.begin()
         self.meet(A)
         self.assertEqual(self.claims.serving, ALL_SLOTS)
-        self.assertEqual(set(self.claims.status), {SETTLED})
+        self.assertEqual(set(self.claims.routes.status), {SETTLED})
 
 
 class DeniedTests(ClaimsTestCase):
@@ -245,7 +241,7 @@ class DeniedTests(ClaimsTestCase):
 
     def test_names_are_bounded(self) -> None:
         """So many nodes may be named, and no more."""
-        self.patch(claims_module, "NAMED_MAX", 2)
+        self.patch(known_module, "NAMED_MAX", 2)
         self.meet(A)
         self.claims.begin(0.0)
         named = [(bytes([number]) * 16, 1) for number in range(50, 53)]
@@ -260,7 +256,7 @@ class DeniedTests(ClaimsTestCase):
         share = self.claims.serving
         effects = self.answer(A, share, denied=[self.denied(share)], now=1.0)
         self.assertEqual(effects[0], Ended(share))
-        self.assertEqual(self.claims.primaries[slots_of(share)[0]], C)
+        self.assertEqual(self.claims.routes.primaries[slots_of(share)[0]], C)
 
 
 class AnswerTests(ClaimsTestCase):
@@ -283,7 +279,7 @@ class AnswerTests(ClaimsTestCase):
         self.assertEqual(answer, Claimed((), to_bytes(wanted & held), ((A, 1),), 77))
         self.assertEqual(effects, (Ended(wanted),))
         self.assertEqual(self.claims.serving, self.view.shares[ME])
-        self.assertEqual(self.claims.primaries[slots_of(wanted)[0]], A)
+        self.assertEqual(self.claims.routes.primaries[slots_of(wanted)[0]], A)
 
     def test_no(self) -> None:
         """Not to one that is worse-ranked than itself, the primary."""
@@ -377,7 +373,7 @@ class CopyTests(ClaimsTestCase):
         self.meet(A, B)
         self.assertIsNone(self.claims.takes_copy((A, 1), 5))
         self.assertEqual(self.claims.takes_copy((B, 1), 5), (A, 1))
-        self.assertEqual(self.claims.primaries[5], A)
+        self.assertEqual(self.claims.routes.primaries[5], A)
 
     def test_my_own(self) -> None:
         """Nobody sends copies of what this node is primary of."""
@@ -391,8 +387,8 @@ class CopyTests(ClaimsTestCase):
         slot = slots_of(self.claims.serving)[0]
         effects = self.claims.refused(slot, (B, 1), LATER)
         self.assertEqual(effects[0], Ended(1 << slot))
-        self.assertEqual(self.claims.status[slot], ELSEWHERE)
-        self.assertEqual(self.claims.primaries[slot], B)
+        self.assertEqual(self.claims.routes.status[slot], ELSEWHERE)
+        self.assertEqual(self.claims.routes.primaries[slot], B)
         self.assertEqual(self.claims.refused(slot, (B, 1), LATER), ())
         effects = self.claims.tick(LATER + CLAIM_PAUSE_S)
         self.assertEqual(asked(effects), {A: 1 << slot, B: 1 << slot})
@@ -417,11 +413,11 @@ class LinkTests(ClaimsTestCase):
         effects = self.answer(A, share, held=held, now=LATER)
         self.assertEqual(effects, (Fetchable(A),))
         slot = slots_of(held)[0]
-        self.assertEqual(self.claims.status[slot], UNSETTLED)
+        self.assertEqual(self.claims.routes.status[slot], UNSETTLED)
         self.assertEqual(self.claims.holders_of(slot), [A])
         self.assertEqual(self.claims.held_by(A), held)
         self.claims.fetched(A, held)
-        self.assertEqual(self.claims.status[slot], SETTLED)
+        self.assertEqual(self.claims.routes.status[slot], SETTLED)
         self.assertEqual(self.claims.holders_of(slot), [])
 
     def test_denied(self) -> None:
@@ -528,7 +524,7 @@ class MovedTests(ClaimsTestCase):
         self.begin(A)
         slot = slots_of(self.view.shares[A])[0]
         self.claims.moved((A, 1), Moved(to_bytes(1 << slot), (ME, 1)))
-        self.assertEqual(self.claims.status[slot], ELSEWHERE)
+        self.assertEqual(self.claims.routes.status[slot], ELSEWHERE)
 
 
 class LifeTests(ClaimsTestCase):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.slot_messages import Claim, Claimed
-from mycorrizal.mycel.slots.claims import Claims, Effects, Ended
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.effects import Effects, Ended
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.slotset import NO_SLOTS
 from tests.mycel.slots.claims_world import SLOTS_SEEN, ClaimsWorld, Wrong

@@ -75,7 +75,7 @@ class Calls:
         self._runtime = insides.runtime
         self._now = insides.runtime.now
         self._buckets = insides.buckets.by_name
-        self._status = insides.claims.status
+        self._status = insides.claims.routes.status
         self._codecs: dict[str, Codec] = {}
         self._waiting: dict[Deferred[Any], Callable[[], None]] = {}
         #: Operations under way, each key of a bulk call one of them.

@@ -31,8 +31,8 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.routing import RETRY_S, Router
-from mycorrizal.mycel.slots.claims import ELSEWHERE
 from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slots.routes import ELSEWHERE
 from mycorrizal.nodosum import ANSWERED, TIMED_OUT, Link
 from mycorrizal.runtime import Timer
 
@@ -86,7 +86,7 @@ class Batch:
         patience_s: float,
         done: OnAnswers,
     ) -> None:
-        runtime, status = router.runtime, router.claims.status
+        runtime, status = router.runtime, router.claims.routes.status
         self._done = done
         self._answers: list[One] = [_LATE] * len(requests)
         self._missing = len(requests)
@@ -174,7 +174,7 @@ class Bulk:
 
     def _sort(self, numbers: Sequence[int]) -> None:
         """Send operations to whoever is primary of their slots now."""
-        primaries = self._router.claims.primaries
+        primaries = self._router.claims.routes.primaries
         for number in numbers:
             primary = primaries[self._slots[number]]
             if primary is None:

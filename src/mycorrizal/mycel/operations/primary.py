@@ -33,7 +33,8 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Ask, Waiter
 from mycorrizal.mycel.operations.writing import WRITES_MAX, Write, Writes
-from mycorrizal.mycel.slots.claims import SETTLED, UNSETTLED, Claims
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.routes import SETTLED, UNSETTLED
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
 
@@ -96,7 +97,7 @@ class Primary:
         if bucket is None:
             done(Refused(UNKNOWN_BUCKET, request.bucket))
             return
-        status = self._claims.status[slot]
+        status = self._claims.routes.status[slot]
         if status == SETTLED:
             self._perform_settled(bucket, slot, request, deadline, done)
         elif status == UNSETTLED:

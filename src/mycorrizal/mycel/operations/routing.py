@@ -23,7 +23,8 @@ from mycorrizal.mycel.messages import (
 from mycorrizal.mycel.messages import decode_answer as decode
 from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.primary import OnDone, Primary
-from mycorrizal.mycel.slots.claims import ELSEWHERE, SETTLED, Claims
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
 from mycorrizal.nodosum import ANSWERED, LINK_LOST, TIMED_OUT, Link
 from mycorrizal.runtime import Runtime, Timer
 
@@ -83,7 +84,7 @@ class Router:
         :return: What can be cancelled; None if this node is the primary and
             need not ask others first.
         """
-        if self.claims.status[slot] == SETTLED:
+        if self.claims.routes.status[slot] == SETTLED:
             self.primary.perform(request, slot, deadline, done)
             return None
         operation = Operation(self, request, slot, deadline, done)
@@ -98,7 +99,7 @@ class Router:
 
         :return: As of `route`.
         """
-        if self.claims.status[slot] != ELSEWHERE:
+        if self.claims.routes.status[slot] != ELSEWHERE:
             self.primary.perform(request, slot, deadline, done)
         elif request.hops >= HOPS_MAX:
             done(Refused(NOT_OWNER))
@@ -182,11 +183,11 @@ class Operation(Waiter):
         if self._done is None:
             return
         router = self._router
-        if router.claims.status[self._slot] != ELSEWHERE:
+        if router.claims.routes.status[self._slot] != ELSEWHERE:
             router.primary.perform(self._request, self._slot, self._deadline, self)
             return
         # It may be this node itself, which waits for others to agree.
-        primary = router.claims.primaries[self._slot]
+        primary = router.claims.routes.primaries[self._slot]
         link = None if primary is None else router.link_to(primary)
         if link is not None and link not in router.full:
             call_id = router.channel.call(

@@ -12,18 +12,26 @@ which the claimant then fetches.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
-
-import attrs
+from typing import Final
 
 from mycorrizal.mycel.slot_messages import Claim, Claimed, Denied, Moved
-from mycorrizal.mycel.slots.placement import SLOTS, outranks
+from mycorrizal.mycel.slots.effects import (
+    AskClaim,
+    Began,
+    Effect,
+    Effects,
+    Ended,
+    Fetchable,
+    Tell,
+)
+from mycorrizal.mycel.slots.known import Known
+from mycorrizal.mycel.slots.placement import outranks
 from mycorrizal.mycel.slots.promises import Life, Promises
+from mycorrizal.mycel.slots.routes import Routes
 from mycorrizal.mycel.slots.slotset import (
     ALL_SLOTS,
     NO_SLOTS,
     from_bytes,
-    slots_of,
     to_bytes,
 )
 from mycorrizal.mycel.slots.view import View
@@ -33,56 +41,6 @@ from mycorrizal.mycel.slots.view import View
 CLAIM_PAUSE_S: Final = 0.2
 #: A node that was away claims nothing for so long.
 AWAY_S: Final = 1.0
-#: A node that only others have named is waited for so long.
-NAMED_S: Final = 5.0
-#: Nodes named in an answer.
-NAMED_MAX: Final = 1024
-
-#: What this node is to a slot.
-ELSEWHERE: Final = 0
-SETTLED: Final = 1
-UNSETTLED: Final = 2
-
-
-@attrs.frozen
-class AskClaim:
-    """Ask a node to agree to a claim; tell `Claims.answered` what it says."""
-
-    node_key: bytes
-    claim: Claim
-
-
-@attrs.frozen
-class Began:
-    """This node is primary of these slots from now on."""
-
-    slots: int
-
-
-@attrs.frozen
-class Ended:
-    """This node is primary of these slots no more."""
-
-    slots: int
-
-
-@attrs.frozen
-class Fetchable:
-    """A node holds something of slots of ours: fetch it, then `Claims.fetched`."""
-
-    node_key: bytes
-
-
-@attrs.frozen
-class Tell:
-    """Tell a node that it has promised to the wrong one."""
-
-    node_key: bytes
-    moved: Moved
-
-
-Effect: TypeAlias = AskClaim | Began | Ended | Fetchable | Tell
-Effects: TypeAlias = tuple[Effect, ...]
 
 
 class Claims:
@@ -93,10 +51,7 @@ class Claims:
 
     :param clock: Returns the hybrid clock's last stamp.
     :param dead: Whether this node has found a life of a node dead.
-    :ivar status: For each slot, `ELSEWHERE`, `SETTLED` (this node is primary),
-        or `UNSETTLED` (it is, and others may hold newer versions of its keys).
-    :ivar primaries: For each slot, where operations go: its primary, or who is
-        most likely to be or become that.
+    :ivar routes: Where operations go, by slot.
     :ivar serving: The slots this node is primary of.
     :ivar claiming: Those it will be when all have agreed.
     :ivar begun: Whether it may claim: whom it was told of at its start has
@@ -110,20 +65,14 @@ class Claims:
         clock: Callable[[], int],
         dead: Callable[[bytes, int], bool] = lambda node_key, incarnation: False,
     ) -> None:
-        self.status = bytearray(SLOTS)
-        self.primaries: list[bytes | None] = list(view.placement.primaries)
+        self.routes = Routes()
         self.serving = NO_SLOTS
         self.claiming = NO_SLOTS
         self.begun = False
         self._me: Life = view.me, incarnation
         self._view = view
         self._clock = clock
-        self._dead = dead
-        #: Lives of others that this node knows and has not found dead.
-        self._known: dict[bytes, int] = {}
-        self._met: dict[bytes, int] = {}
-        #: Those that only others know, and until when that counts.
-        self._named: dict[bytes, tuple[int, float]] = {}
+        self._known = Known(view.me, dead)
         #: Whom this node promised slots to: itself what it is primary of.
         self._promises = Promises()
         #: Whom others promised them to, who said no for that reason.
@@ -134,8 +83,6 @@ class Claims:
         #: The slots of which a node holds something that was not fetched.
         self._holders: dict[bytes, int] = {}
         self._claims_at = 0.0
-        self._shown = NO_SLOTS, NO_SLOTS
-        self._routes: dict[bytes, int] = {}
 
     # -- what is so -------------------------------------------------------------
 
@@ -178,13 +125,13 @@ class Claims:
         """The slots for which this node is the best-ranked one that it knows."""
         mine = self._me[0]
         best = self._view.shares.get(mine, NO_SLOTS)
-        for node_key in self._known:
+        for node_key in self._known.lives:
             if node_key not in self._view.members:
                 best &= ~outranks(node_key, mine)
         return best
 
     def _alive(self, life: Life) -> bool:
-        return life == self._me or self._known.get(life[0]) == life[1]
+        return life == self._me or self._known.lives.get(life[0]) == life[1]
 
     # -- what happens -----------------------------------------------------------
 
@@ -200,24 +147,16 @@ class Claims:
         :param met: The incarnations of all nodes that are known, linked or not,
             and not found dead; this node is not among them.
         """
-        self._met = dict(met)
+        self._known.meet(met)
         return self._know(now)
 
     def _know(self, now: float) -> Effects:
-        known = dict(self._met)
-        for node_key, (incarnation, until) in list(self._named.items()):
-            if until <= now or self._dead(node_key, incarnation):
-                del self._named[node_key]
-            else:
-                known[node_key] = max(incarnation, known.get(node_key, 0))
-        was, self._known = self._known, known
-        for node_key, incarnation in was.items():
-            if known.get(node_key) != incarnation:
-                self._owed.pop(node_key, None)
-                self._holders.pop(node_key, None)
-        for node_key, incarnation in known.items():
-            if was.get(node_key) != incarnation:
-                self._owed[node_key] = self.claiming
+        gone, new = self._known.change(now)
+        for node_key in gone:
+            self._owed.pop(node_key, None)
+            self._holders.pop(node_key, None)
+        for node_key in new:
+            self._owed[node_key] = self.claiming
         return self._go_on(now)
 
     def reincarnated(self, incarnation: int) -> None:
@@ -229,7 +168,7 @@ class Claims:
 
     def link_up(self, node_key: bytes, now: float) -> Effects:
         """A node may have been away, and is asked about all (R4, late links)."""
-        if node_key in self._known:
+        if node_key in self._known.lives:
             self._owed[node_key] = self.claiming | self.serving
         self._asking.discard(node_key)
         return self._go_on(now)
@@ -248,7 +187,7 @@ class Claims:
 
     def tick(self, now: float) -> Effects:
         """Time has passed; call this a few times a second."""
-        return self._know(now) if self._named else self._go_on(now)
+        return self._know(now)
 
     def fetched(self, node_key: bytes, slots: int) -> None:
         """What a node held of these slots is here."""
@@ -275,7 +214,7 @@ class Claims:
         if more and self.begun and now >= self._claims_at:
             self._claims_at = now + CLAIM_PAUSE_S
             self.claiming |= more
-            for node_key in self._known:
+            for node_key in self._known.lives:
                 self._owed[node_key] = self._owed.get(node_key, NO_SLOTS) | more
         effects = [*self._win(), *self._ask()]
         self._show()
@@ -315,7 +254,7 @@ class Claims:
         :param answer: None if it has not: it is asked again in a while.
         """
         self._asking.discard(node_key)
-        if answer is None or node_key not in self._known:
+        if answer is None or node_key not in self._known.lives:
             return ()
         asked = from_bytes(claim.slots)
         self._owed[node_key] = self._owed.get(node_key, NO_SLOTS) & ~asked
@@ -324,9 +263,9 @@ class Claims:
             slots = from_bytes(no.slots) & asked
             denied |= slots
             self._told.take(slots, (no.node_key, no.incarnation))
-            self._name((no.node_key, no.incarnation), now)
+            self._known.name((no.node_key, no.incarnation), now)
         for life in answer.known:
-            self._name(life, now)
+            self._known.name(life, now)
         if denied & self.claiming:
             self.claiming &= ~denied
             self._claims_at = max(self._claims_at, now + CLAIM_PAUSE_S)
@@ -357,15 +296,6 @@ class Claims:
         self._promises.take(slots, promised if alive else None)
         self._show()
 
-    def _name(self, life: Life, now: float) -> None:
-        """Another node knows a life of a node: it is to be asked too."""
-        node_key, incarnation = life
-        known = self._known.get(node_key, -1)
-        if node_key == self._me[0] or known >= incarnation or self._dead(*life):
-            return
-        if len(self._named) < NAMED_MAX:
-            self._named[node_key] = incarnation, now + NAMED_S
-
     # -- answering (R2) -----------------------------------------------------------
 
     def claimed(
@@ -394,7 +324,7 @@ class Claims:
         answer = Claimed(
             tuple(denied),
             to_bytes(agreed & held),
-            tuple(sorted(self._known.items())[:NAMED_MAX]),
+            self._known.entries(),
             self._clock(),
         )
         effects: Effects = (Ended(ended),) if ended else ()
@@ -427,29 +357,20 @@ class Claims:
         ended = self._end(1 << slot, now)
         if ended:
             self._told.take(1 << slot, promised)
-            self._name(promised, now)
+            self._known.name(promised, now)
         return (*ended, *self._know(now))
 
     # -- showing ------------------------------------------------------------------
 
     def _show(self) -> None:
-        """Bring `status` and `primaries` up to date."""
+        """Bring `routes` up to date."""
         ours = self.serving | self.claiming
         self._holders = {
             node_key: slots & ours
             for node_key, slots in self._holders.items()
             if slots & ours
         }
-        shown = self.serving, self.unsettled
-        changed = (shown[0] ^ self._shown[0]) | (shown[1] ^ self._shown[1])
-        self._shown = shown
-        for slot in slots_of(changed):
-            status = UNSETTLED if shown[1] >> slot & 1 else SETTLED
-            self.status[slot] = status if shown[0] >> slot & 1 else ELSEWHERE
-        was, self._routes = self._routes, self._route()
-        for node_key, slots in self._routes.items():
-            for slot in slots_of(slots & ~was.get(node_key, NO_SLOTS)):
-                self.primaries[slot] = node_key
+        self.routes.show(self.serving, self.unsettled, self._route())
 
     def _route(self) -> dict[bytes, int]:
         """The slots whose operations go to each node."""
