@@ -75,7 +75,9 @@ class Moves:
         )
         self.errands = errands = Errands(runtime, ask)
         leveling = Leveling(errands, now, news)
-        self.repair = Repair(view, claims, buckets, leveling, errands, runtime.random)
+        self.repair = Repair(
+            view, claims, buckets, leveling, errands, runtime.random, now, self._doubted
+        )
         self.dropping = Dropping(
             view, claims, buckets, leveling, errands, now, lambda: self.settled_down()
         )
@@ -212,6 +214,9 @@ class Moves:
     def copy_refused(self, slot: int, promised: Life) -> None:
         """A copy of ours was not taken: its slot was promised to another."""
         self._perform(self.claims.refused(slot, promised, self._now()))
+
+    def _doubted(self, node_key: bytes, slots: int) -> None:
+        self._perform(self.claims.doubted(node_key, slots, self._now()))
 
     def _perform(self, effects: Effects) -> None:
         for effect in effects:

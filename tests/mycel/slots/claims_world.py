@@ -71,10 +71,18 @@ class Fetched:
 
 @attrs.frozen
 class Push:
-    """Hold this, too."""
+    """Hold this, too; we see these members."""
 
     slot: int
     stamp: int
+    epoch: int
+
+
+@attrs.frozen
+class Doubted:
+    """We see the same members, and take another for the primary of a slot."""
+
+    slot: int
 
 
 @attrs.frozen
@@ -355,6 +363,11 @@ class ClaimsWorld:
             self._repair(node)
         elif isinstance(message, Push):
             self._hold(node, message.slot, message.stamp)
+            steady = node.claims.steady >> message.slot & 1
+            if not steady and node.view.epoch == message.epoch:
+                self._send(node, key, Doubted(message.slot))
+        elif isinstance(message, Doubted):
+            self._do(node, node.claims.doubted(key, 1 << message.slot, self.now))
 
     def _hold(self, node: Node, slot: int, stamp: int) -> None:
         node.clock = max(node.clock, stamp)
@@ -424,7 +437,9 @@ class ClaimsWorld:
             if node.claims.routes.status[slot] == SETTLED and slot in node.stamps:
                 for owner in node.view.owners(slot, OWNERS):
                     if owner != node.key:
-                        self._send(node, owner, Push(slot, node.stamps[slot]))
+                        self._send(
+                            node, owner, Push(slot, node.stamps[slot], node.view.epoch)
+                        )
 
     # -- time ---------------------------------------------------------------------
 

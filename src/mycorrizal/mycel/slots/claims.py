@@ -173,6 +173,13 @@ class Claims:
         self._asking.discard(node_key)
         return self._go_on(now)
 
+    def doubted(self, node_key: bytes, slots: int, now: float) -> Effects:
+        """A node takes another for the primary of slots of ours: ask it again."""
+        if node_key in self._known.lives:
+            owed = self._owed.get(node_key, NO_SLOTS)
+            self._owed[node_key] = owed | slots & self.serving
+        return self._go_on(now)
+
     def forget(self, now: float) -> Effects:
         """
         This node was away for so long that others have taken its slots.

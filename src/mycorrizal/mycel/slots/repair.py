@@ -16,6 +16,8 @@ from mycorrizal.mycel.slots.view import View
 
 #: All is compared this often, jitter apart, also if nothing is known to lack.
 REPAIR_S = 10.0
+#: So long after owners have changed, all is compared.
+CHANGED_S = 1.0
 #: Pause before an owner that did not answer is asked again.
 REPAIR_PAUSE_S = 0.1
 
@@ -29,6 +31,9 @@ class Repair:
 
     :param random: Returns a float in [0, 1), for jitter.
     :param errands: Of this node; one at a time for each owner.
+    :param now: The monotonic clock.
+    :param doubted: Called with an owner and slots of ours, if it takes another
+        node for their primary.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class Repair:
         leveling: Leveling,
         errands: Errands,
         random: Callable[[], float],
+        now: Callable[[], float],
+        doubted: Callable[[bytes, int], None],
     ) -> None:
         self._view = view
         self._claims = claims
@@ -46,6 +53,8 @@ class Repair:
         self._leveling = leveling
         self._errands = errands
         self._random = random
+        self._now = now
+        self._doubted = doubted
         #: For each bucket and owner, the slots in which it holds all.
         self._level: dict[tuple[str, bytes], int] = {}
         self._next_at = 0.0
@@ -96,6 +105,7 @@ class Repair:
         Who is no owner of a slot any more is behind when it is one again; of
         what is empty, nobody lacks anything.
         """
+        self._next_at = min(self._next_at, self._now() + CHANGED_S)
         level, self._level = self._level, {}
         serving, unsettled = self._claims.serving, self._claims.unsettled
         for bucket in self._buckets.by_name.values():
@@ -159,5 +169,8 @@ class Repair:
         # has been away meanwhile, or is no owner any more.
         still = self._view.owned(bucket.owners).get(node_key, NO_SLOTS)
         still &= self._claims.serving & found.slots
+        doubtful = still & ~found.steady
+        if doubtful and found.epoch == self._view.epoch:
+            self._doubted(node_key, doubtful)
         self._level[place] = self._level.get(place, NO_SLOTS) | still
         return found.slots == slots
