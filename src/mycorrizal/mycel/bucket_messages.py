@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from mycorrizal.mycel.config import BUCKETS_MAX, DROPPED_MAX, LIMIT_MAX, WriteMode
 from mycorrizal.mycel.fields import (
+    AboutBucket,
     BucketName,
     Hops,
     Limit,
@@ -30,7 +31,7 @@ NewLimit = Annotated[int, Meta(ge=NO_LIMIT, le=LIMIT_MAX)]
 # -- asked of the primary of a bucket's name; answered by `Done` --------------------
 
 
-class CreateBucket(Message, tag=4):
+class CreateBucket(AboutBucket, tag=4):
     """Create a bucket."""
 
     name: BucketName
@@ -43,7 +44,7 @@ class CreateBucket(Message, tag=4):
     write: WriteMode = "all"
 
 
-class AlterBucket(Message, tag=41):
+class AlterBucket(AboutBucket, tag=41):
     """Change the settings of a bucket; those that are None stay."""
 
     name: BucketName
@@ -56,7 +57,7 @@ class AlterBucket(Message, tag=41):
     hops: Hops = 0
 
 
-class ClearBucket(Message, tag=42):
+class ClearBucket(AboutBucket, tag=42):
     """Delete all that was written to a bucket before now."""
 
     name: BucketName
@@ -64,7 +65,7 @@ class ClearBucket(Message, tag=42):
     hops: Hops = 0
 
 
-class DropBucket(Message, tag=43):
+class DropBucket(AboutBucket, tag=43):
     """Delete a bucket."""
 
     name: BucketName

@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from mycorrizal.errors import CacheError, ConfigError
 from mycorrizal.mycel.api.buckets import BucketCalls
 from mycorrizal.mycel.api.bulk import BulkCalls
-from mycorrizal.mycel.api.calls import check_ttl, raw_key, ttl_ms_of
+from mycorrizal.mycel.api.calls import raw_key, ttl_ms_of
 from mycorrizal.mycel.api.outcomes import Copies, copies_of
 from mycorrizal.mycel.codecs import decoded
 from mycorrizal.mycel.config import KEY_BYTES_MAX, OPERATION_TIMEOUT_S
@@ -56,7 +56,7 @@ class Cache(BulkCalls, BucketCalls):
     key has not begun by then is not done.  Each call takes ``timeout_s`` and then
     fails with `Indeterminate`: it may or may not have taken effect.
 
-    Up to 16,384 operations may be under way at once, each key of a call about
+    Up to 8,192 operations may be under way at once, each key of a call about
     many one of them; more fail at once with `CacheBusy`.
     """
 
@@ -80,8 +80,8 @@ class Cache(BulkCalls, BucketCalls):
         if self._primaries[slot] == self._view.me and not self._unsettled[slot]:
             value = opened.store.get(slot, raw, self._now())
             return self._decode(bucket, value) if self._codecs else succeed(value)
-        request = Get(bucket, raw)
-        return self._route(request, slot, timeout_s, self._reading(bucket))
+        convert = self._reading(bucket) if self._codecs else _value
+        return self._route(Get(bucket, raw), slot, timeout_s, convert)
 
     def entry(
         self, bucket: str, key: str | bytes, timeout_s: float = OPERATION_TIMEOUT_S
@@ -112,9 +112,7 @@ class Cache(BulkCalls, BucketCalls):
             return fail(error)
 
     def _reading(self, bucket: str) -> Callable[[Found], Any]:
-        codec = self._codecs.get(bucket) if self._codecs else None
-        if codec is None:
-            return _value
+        codec = self._codecs.get(bucket)
         return lambda found: decoded(codec, bucket, found.value)
 
     # -- writing ------------------------------------------------------------------
@@ -143,13 +141,14 @@ class Cache(BulkCalls, BucketCalls):
             `ttl_s`) or `Degraded`.
         """
         try:
-            check_ttl(ttl_s)
+            ttl_ms = ttl_ms_of(ttl_s)
             data = self._bytes_of(bucket, value)
         except (CacheError, ConfigError) as error:
             return fail(error)
-        clock = self._insides.clock.last
-        request = Put(bucket, raw_key(key), data, ttl_ms_of(ttl_s), clock)
-        owners = self._owners(bucket)
+        raw = key.encode() if isinstance(key, str) else key
+        request = Put(bucket, raw, data, ttl_ms, self._insides.clock.last)
+        opened = self._buckets.get(bucket)
+        owners = 0 if opened is None else opened.owners
         return self._ask(
             request,
             timeout_s,
@@ -209,7 +208,7 @@ class Cache(BulkCalls, BucketCalls):
         copies_min: int,
     ) -> Deferred[bool]:
         try:
-            check_ttl(ttl_s)
+            ttl_ms = ttl_ms_of(ttl_s)
             data = self._bytes_of(bucket, value)
         except (CacheError, ConfigError) as error:
             return fail(error)
@@ -221,7 +220,7 @@ class Cache(BulkCalls, BucketCalls):
             copies_of(done.copies, owners, copies_min)
             return True
 
-        ttl_ms, clock = ttl_ms_of(ttl_s), self._insides.clock.last
+        clock = self._insides.clock.last
         request = PutIf(bucket, raw_key(key), data, ttl_ms, if_present, clock)
         return self._ask(request, timeout_s, written)
 
@@ -238,11 +237,11 @@ class Cache(BulkCalls, BucketCalls):
         :return: Fires with False if there is no such value; fails as `get`.
         """
         try:
-            check_ttl(ttl_s)
+            ttl_ms = ttl_ms_of(ttl_s)
         except ConfigError as error:
             return fail(error)
         clock = self._insides.clock.last
-        request = Touch(bucket, raw_key(key), ttl_ms_of(ttl_s), clock)
+        request = Touch(bucket, raw_key(key), ttl_ms, clock)
         return self._ask(request, timeout_s, _existed)
 
     def delete(

@@ -30,10 +30,10 @@ BUCKETS_MAX = 1024
 DROPPED_MAX = 1024
 #: Operations that may be under way for the callers of one node, each key of a
 #: bulk call one of them: about a second's work.  More fail with `CacheBusy`.
-OPERATIONS_MAX = 16_384
+OPERATIONS_MAX = 8192
 #: Operations of other nodes that one node may be working on: as many as two of
 #: them can have under way.
-SERVED_MAX = 32_768
+SERVED_MAX = 16_384
 #: Keys of one bulk call.
 BULK_KEYS_MAX = 4096
 #: Keys of one message, however small: what another operation may wait for.

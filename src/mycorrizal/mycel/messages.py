@@ -24,12 +24,14 @@ from mycorrizal.mycel.bucket_messages import Buckets as Buckets
 from mycorrizal.mycel.bucket_messages import CreateBucket as CreateBucket
 from mycorrizal.mycel.config import BATCH_KEYS_MAX
 from mycorrizal.mycel.fields import (
+    AboutKey,
     BucketName,
     Hops,
     Key,
     Message,
     Milliseconds,
     Origin,
+    Question,
     Stamp,
     Value,
 )
@@ -43,7 +45,7 @@ PUSHED_MAX: Final = 4096
 # -- asked of a slot's primary -------------------------------------------------
 
 
-class Get(Message, tag=1):
+class Get(AboutKey, tag=1):
     """What is the value?  Answered by `Found`."""
 
     bucket: BucketName
@@ -51,7 +53,7 @@ class Get(Message, tag=1):
     hops: Hops = 0
 
 
-class Put(Message, tag=2):
+class Put(AboutKey, tag=2):
     """Write a value, or delete it (None).  Answered by `Done`."""
 
     bucket: BucketName
@@ -62,7 +64,7 @@ class Put(Message, tag=2):
     hops: Hops = 0
 
 
-class Touch(Message, tag=3):
+class Touch(AboutKey, tag=3):
     """Give a value another time to live.  Answered by `Done`."""
 
     bucket: BucketName
@@ -72,7 +74,7 @@ class Touch(Message, tag=3):
     hops: Hops = 0
 
 
-class PutIf(Message, tag=40):
+class PutIf(AboutKey, tag=40):
     """
     Write a value if there is one, or if there is none.  Answered by `Done`;
     it was written if `Done.existed` is `if_present`.
@@ -90,7 +92,7 @@ class PutIf(Message, tag=40):
 # -- asked of the node that is primary of several slots ------------------------------
 
 
-class GetMany(Message, tag=44):
+class GetMany(Question, tag=44):
     """
     What are the values?  Answered by `Many`, some of them `Found` if all are
     too much for one answer.
@@ -111,7 +113,7 @@ class Item(Message):
     ttl_ms: Milliseconds
 
 
-class PutMany(Message, tag=45):
+class PutMany(Question, tag=45):
     """
     Write or delete these.  Answered by `Many`.
 

@@ -12,13 +12,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.mycel.bucket_messages import Administered
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
+from mycorrizal.mycel.fields import AboutBucket, Question
 from mycorrizal.mycel.messages import (
     Answer,
-    Asked,
     Buckets,
     Copy,
     Done,
@@ -335,7 +334,7 @@ class MycelService(Service):
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
         request = decode_request(payload)
-        asked = isinstance(request, Asked)
+        asked = isinstance(request, Question)
         if not self.running or (asked and self._handed_over):
             link.error(call_id, ErrorCode.BUSY, "")
             return
@@ -344,7 +343,7 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        if isinstance(request, Asked):
+        if isinstance(request, Question):
             self._serving.serve(call_id, request, link)
         elif isinstance(request, (Copy, Fetch, Push)):
             done(self._replica.answer(request))
@@ -368,7 +367,7 @@ class MycelService(Service):
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
-        if isinstance(request, Administered):
+        if isinstance(request, AboutBucket):
             return slot_of(BUCKETS_SEED, request.name.encode())
         bucket = self.buckets.by_name.get(request.bucket)
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed

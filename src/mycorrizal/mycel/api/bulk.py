@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 
 from mycorrizal.errors import CacheError, ConfigError, MycorrizalError, PartialFailure
-from mycorrizal.mycel.api.calls import Calls, check_ttl, raw_key, ttl_ms_of
+from mycorrizal.mycel.api.calls import Calls, raw_key, ttl_ms_of
 from mycorrizal.mycel.api.outcomes import Copies, copies_of
 from mycorrizal.mycel.codecs import decoded
 from mycorrizal.mycel.config import BULK_KEYS_MAX, OPERATION_TIMEOUT_S
@@ -86,9 +86,9 @@ class BulkCalls(Calls):
         def copies(done: Done) -> Copies:
             return copies_of(done.copies, owners, copies_min)
 
-        ttl_ms, clock = ttl_ms_of(ttl_s), self._insides.clock.last
+        clock = self._insides.clock.last
         try:
-            check_ttl(ttl_s)
+            ttl_ms = ttl_ms_of(ttl_s)
             requests = [
                 Put(bucket, raw_key(key), self._bytes_of(bucket, value), ttl_ms, clock)
                 for key, value in values.items()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail
+from xxhash import xxh3_64_intdigest
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.errors import (
@@ -32,14 +33,17 @@ from mycorrizal.mycel.config import (
     TTL_S_MAX,
     VALUE_BYTES_MAX,
 )
+from mycorrizal.mycel.fields import AboutBucket
 from mycorrizal.mycel.messages import (
     BUSY,
     CONFLICT,
+    DEFAULT_TTL,
     NEVER,
     SENSELESS,
     TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
+    Many,
     OfKey,
     One,
     Refused,
@@ -47,9 +51,11 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.bulk import Bulk
 from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.runtime import Runtime
 
+_SLOT_MASK = SLOTS - 1
 _T = TypeVar("_T")
 
 
@@ -101,10 +107,10 @@ class Calls:
         self, request: OfKey, timeout_s: float, convert: Callable[[Any], _T]
     ) -> Deferred[_T]:
         """Ask about one key."""
-        problem = self._problem(request.bucket, request.key)
-        if problem is not None:
-            return fail(problem)
-        slot = self._insides.slot(request)
+        opened, key = self._buckets.get(request.bucket), request.key
+        if opened is None or not self.running or not 0 < len(key) <= KEY_BYTES_MAX:
+            return fail(self._problem(request.bucket, key))
+        slot = xxh3_64_intdigest(key, opened.seed) & _SLOT_MASK
         return self._route(request, slot, timeout_s, convert)
 
     def _administer(
@@ -135,13 +141,22 @@ class Calls:
         result: Deferred[_T] = Deferred(cancel)
 
         def done(answer: Answer) -> None:
-            self._ended(result)
+            if self._waiting.pop(result, None) is not None:
+                self._in_flight -= 1
             if result.called:
                 return  # It was cancelled, or the node was stopped.
             if isinstance(answer, Refused):
                 result.errback(self._refused(answer, request, timeout_s))
+                return
+            assert not isinstance(answer, Many)
+            if answer.stamp:
+                self._insides.clock.observe(answer.stamp)
+            try:
+                value = convert(answer)
+            except CacheError as error:
+                result.errback(error)
             else:
-                self._answered(result, answer, convert)
+                result.callback(value)
 
         deadline = self._now() + timeout_s
         operation = self._insides.router.route(request, slot, deadline, done)
@@ -149,18 +164,6 @@ class Calls:
             self._waiting[result] = _nothing if operation is None else operation.cancel
             self._in_flight += 1
         return result
-
-    def _answered(
-        self, result: Deferred[_T], answer: Any, convert: Callable[[Any], _T]
-    ) -> None:
-        if answer.stamp:
-            self._insides.clock.observe(answer.stamp)
-        try:
-            value = convert(answer)
-        except CacheError as error:
-            result.errback(error)
-        else:
-            result.callback(value)
 
     def _ended(self, result: Deferred[Any], count: int = 1) -> None:
         if self._waiting.pop(result, None) is not None:
@@ -205,7 +208,7 @@ class Calls:
     ) -> MycorrizalError:
         """A refusal as the error that the caller is told."""
         reason, text = refused.reason, refused.text
-        name = request.name if isinstance(request, Administered) else request.bucket
+        name = request.name if isinstance(request, AboutBucket) else request.bucket
         if reason == CONFLICT:
             return BucketConflict(name, text)
         if reason == TOO_MANY:
@@ -237,8 +240,9 @@ class Calls:
 
         :raises CacheError: There are none, or too many.
         """
-        codec = self._codecs.get(bucket) if self._codecs else None
-        data = encoded(codec, bucket, value)
+        data: bytes = value
+        if self._codecs or not isinstance(value, bytes):
+            data = encoded(self._codecs.get(bucket), bucket, value)
         if len(data) > VALUE_BYTES_MAX:
             raise ValueTooLarge(len(data), VALUE_BYTES_MAX)
         return data
@@ -249,19 +253,19 @@ def raw_key(key: str | bytes) -> bytes:
     return key.encode() if isinstance(key, str) else key
 
 
-def check_ttl(ttl_s: float | None) -> None:
-    """
-    :raises ConfigError: It is no time to live.
-    """
-    if ttl_s is not None and not 0 <= ttl_s <= TTL_S_MAX:
-        raise ConfigError("ttl_s", f"{ttl_s} s is no time to live")
-
-
 def ttl_ms_of(ttl_s: float | None) -> int:
-    """A time to live as it travels."""
+    """
+    A time to live as it travels.
+
+    :raises ConfigError: It is none.
+    """
+    if ttl_s == 0:
+        return DEFAULT_TTL
     if ttl_s is None:
         return NEVER
-    return 0 if ttl_s == 0 else max(1, round(ttl_s * 1000))
+    if not 0 < ttl_s <= TTL_S_MAX:
+        raise ConfigError("ttl_s", f"{ttl_s} s is no time to live")
+    return max(1, round(ttl_s * 1000))
 
 
 def _nothing() -> None:

@@ -135,7 +135,9 @@ class Router:
     def forget(self, operation: Operation) -> None:
         """An operation is over."""
         self.under_way.pop(operation, None)
-        self._later.pop(operation, None)
+        if operation not in self._later:
+            return
+        del self._later[operation]
         timer = self._timer
         if not self._later and timer is not None and timer.active():
             timer.cancel()
@@ -160,7 +162,7 @@ class Operation(Waiter):
     def __init__(
         self, router: Router, request: Routed, slot: int, deadline: float, done: OnDone
     ) -> None:
-        super().__init__()
+        self.wanted = True
         self._router = router
         self._request = request
         self._payload = encode(request)
@@ -182,7 +184,7 @@ class Operation(Waiter):
             router.primary.perform(self._request, self._slot, self._deadline, self)
             return
         link = None if primary is None else router.link_to(primary)
-        if link is not None and link not in router.full:
+        if link is not None and not (router.full and link in router.full):
             call_id = router.channel.call(
                 link, self._payload, self._answered, self._deadline
             )

@@ -182,7 +182,11 @@ class Writes:
         elif write.bucket.dropped and not write.stands:
             write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
         elif not write.stands:
-            self._keep(write)
+            # Some may have it: an older one is not to be read here after it.
+            write.bucket.store.merge(
+                write.slot, write.key, write.value, write.stamp, self._view.me,
+                write.deadline, self._now(),
+            )  # fmt: skip
             text = "not all owners answered in time"
             write.done(Refused(INDETERMINATE, text))
 
@@ -193,11 +197,8 @@ class Writes:
         write.stands = True
         me = self._view.me
         if me in held:
-            self._keep(write)
+            write.bucket.store.merge(
+                write.slot, write.key, write.value, write.stamp, me,
+                write.deadline, self._now(),
+            )  # fmt: skip
         write.done(Done(write.existed, len(held), write.stamp, me))
-
-    def _keep(self, write: Write) -> None:
-        write.bucket.store.merge(
-            write.slot, write.key, write.value, write.stamp, self._view.me,
-            write.deadline, self._now(),
-        )  # fmt: skip
