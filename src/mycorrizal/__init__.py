@@ -56,6 +56,7 @@ from mycorrizal.mycel import (
     Copies,
     JsonCodec,
     MsgpackCodec,
+    ScanPage,
 )
 from mycorrizal.nodosum import (
     Application,
@@ -92,6 +93,7 @@ __all__ = [
     "Copies",
     "JsonCodec",
     "MsgpackCodec",
+    "ScanPage",
     # From runtime
     "Entropy",
     "Runtime",

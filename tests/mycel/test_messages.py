@@ -26,6 +26,7 @@ from mycorrizal.mycel.config import (
     DROPPED_MAX,
     KEY_BYTES_MAX,
     LIMIT_MAX,
+    SCAN_KEYS_MAX,
     VALUE_BYTES_MAX,
 )
 from mycorrizal.mycel.messages import (
@@ -56,6 +57,7 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
+from mycorrizal.mycel.scan_messages import Scan, Scanned, bits_of, is_set
 from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
 
 #: Buckets in one message: those there are, and those that were dropped.
@@ -107,9 +109,14 @@ REQUESTS: list[tuple[Request, str]] = [
         Buckets((BucketEntry("s", 1000, None, 4096, 7, 1, ORIGIN),), 3),
         f"930c919ba173cd03e8c0cd10000701{_ORIGIN}a3616c6c0000c203",
     ),
+    (
+        Scan("b", b"p", 3, b"pk", bytes(127) + b"\x80", 100),
+        "972ea162c40170" + f"03c402706bc480{'00' * 127}80" + "64",
+    ),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
 _GET_MANY = GetMany("b", (b"k", b"l"), 1500)
+_SCAN = REQUESTS[-1][0]
 _PUT_MANY = PutMany("b", (Item(b"k", b"v", 0),), 7, 1500)
 #: Answers, with a request that they answer.
 ANSWERS: list[tuple[Answer, Request, str]] = [
@@ -125,6 +132,7 @@ ANSWERS: list[tuple[Answer, Request, str]] = [
         "9238929520c000c400ff9322a462757379a0",
     ),
     (Many((Done(),)), _PUT_MANY, "9238919521c30000c400"),
+    (Scanned((b"k", b"l"), 1024, b""), _SCAN, "943992c4016bc4016ccd0400c400"),
 ]
 ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 
@@ -217,7 +225,7 @@ class BytesTests(SynchronousTestCase):
             decode_request(data)
         except RemoteProtocolError:
             pass
-        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY):
+        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY, _SCAN):
             try:
                 decode_answer(data, request)
             except RemoteProtocolError:
@@ -327,6 +335,26 @@ class BoundTests(SynchronousTestCase):
                 PutMany("b", (item,) * bad, 0, 1),
             )
 
+    def test_scans(self) -> None:
+        """A scan names slots there are, and a page of a bounded size."""
+        bits = bytes(128)
+        good = Scan("b", bytes(KEY_BYTES_MAX), 1024, b"", bits, SCAN_KEYS_MAX)
+        for bad in (
+            Scan("b", bytes(KEY_BYTES_MAX + 1), 0, b"", bits, 1),
+            Scan("b", b"", 1025, b"", bits, 1),
+            Scan("b", b"", -1, b"", bits, 1),
+            Scan("b", b"", 0, bytes(KEY_BYTES_MAX + 1), bits, 1),
+            Scan("b", b"", 0, b"", bits + b"\0", 1),
+            Scan("b", b"", 0, b"", bits[1:], 1),
+            Scan("b", b"", 0, b"", bits, 0),
+            Scan("b", b"", 0, b"", bits, SCAN_KEYS_MAX + 1),
+        ):
+            self.check(good, bad)
+        keys = (b"k",) * SCAN_KEYS_MAX
+        decode_answer(encode(Scanned(keys, 0, b"")), good)
+        with self.assertRaises(RemoteProtocolError):
+            decode_answer(encode(Scanned((*keys, b"l"), 0, b"")), good)
+
     def test_largest_fit_a_frame(self) -> None:
         """Whatever is within the bounds fits a frame, with room for its head."""
         name = "n" * BUCKET_NAME_BYTES_MAX
@@ -345,6 +373,17 @@ class BoundTests(SynchronousTestCase):
             Many((Found(value, stamp, ORIGIN, ttl_ms),)),
         ):
             self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
+
+
+class SlotTests(SynchronousTestCase):
+    """Slots travel as bits."""
+
+    def test_bits(self) -> None:
+        """Those that are named are set, and no others."""
+        named = [0, 7, 8, 1023]
+        bits = bits_of(named)
+        self.assertEqual([slot for slot in range(1024) if is_set(bits, slot)], named)
+        self.assertEqual(bits[:2] + bits[-1:], b"\x81\x01\x80")
 
 
 class TimeTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from mycorrizal.mycel.api.buckets import UNCHANGED
 from mycorrizal.mycel.api.outcomes import Copies
+from mycorrizal.mycel.api.scanning import ScanPage
 from mycorrizal.mycel.cache import Cache, CacheEntry
 from mycorrizal.mycel.codecs import Codec, JsonCodec, MsgpackCodec
 from mycorrizal.mycel.config import BucketSettings, MycelConfig
@@ -20,6 +21,7 @@ __all__ = [
     # From api
     "UNCHANGED",
     "Copies",
+    "ScanPage",
     # From cache
     "Cache",
     "CacheEntry",

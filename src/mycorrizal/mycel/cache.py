@@ -17,6 +17,7 @@ from mycorrizal.mycel.api.buckets import BucketCalls
 from mycorrizal.mycel.api.bulk import BulkCalls
 from mycorrizal.mycel.api.calls import raw_key, ttl_ms_of
 from mycorrizal.mycel.api.outcomes import Copies, copies_of
+from mycorrizal.mycel.api.scanning import ScanCalls
 from mycorrizal.mycel.codecs import decoded
 from mycorrizal.mycel.config import KEY_BYTES_MAX, OPERATION_TIMEOUT_S
 from mycorrizal.mycel.messages import (
@@ -48,7 +49,7 @@ class CacheEntry:
     remaining_s: float | None
 
 
-class Cache(BulkCalls, BucketCalls):
+class Cache(BulkCalls, ScanCalls, BucketCalls):
     """
     The cache, as applications see it.
 

@@ -36,6 +36,8 @@ OPERATIONS_MAX = 8192
 SERVED_MAX = 16_384
 #: Keys of one bulk call.
 BULK_KEYS_MAX = 4096
+#: Keys of one page of a scan.
+SCAN_KEYS_MAX = 1000
 #: Keys of one message, however small: what another operation may wait for.
 BATCH_KEYS_MAX = 512
 #: Largest `max_entries` and `max_bytes`.

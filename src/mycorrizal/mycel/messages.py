@@ -35,6 +35,8 @@ from mycorrizal.mycel.fields import (
     Stamp,
     Value,
 )
+from mycorrizal.mycel.scan_messages import Scan as Scan
+from mycorrizal.mycel.scan_messages import Scanned as Scanned
 
 #: In place of a number of milliseconds.
 DEFAULT_TTL: Final = 0
@@ -257,16 +259,22 @@ Routed = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
 )  # fmt: skip
 #: What a caller asks of another node.
-Asked = Routed | GetMany | PutMany
+Asked = Routed | GetMany | PutMany | Scan
 Request = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
-    | GetMany | PutMany | Copy | Fetch | Push | AskSettled | Buckets | Leaving
+    | GetMany | PutMany | Scan | Copy | Fetch | Push | AskSettled | Buckets | Leaving
     | Returned
 )  # fmt: skip
-Answer = One | Many
+Answer = One | Many | Scanned
 
 #: What answers what, besides `Refused`; `Done` the rest.
-_ANSWERS: dict[type, type] = {Get: Found, Fetch: Found, GetMany: Many, PutMany: Many}
+_ANSWERS: dict[type, type] = {
+    Get: Found,
+    Fetch: Found,
+    GetMany: Many,
+    PutMany: Many,
+    Scan: Scanned,
+}
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_request: Any = msgspec.msgpack.Decoder(Request).decode

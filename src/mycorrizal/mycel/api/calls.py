@@ -5,7 +5,7 @@ The way of a call to its slot's primary and back, for all calls of the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -43,13 +43,11 @@ from mycorrizal.mycel.messages import (
     TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
-    Many,
     OfKey,
     One,
     Refused,
     Routed,
 )
-from mycorrizal.mycel.operations.bulk import Bulk
 from mycorrizal.mycel.operations.routing import Operation, Router
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.view import View
@@ -57,6 +55,7 @@ from mycorrizal.runtime import Runtime
 
 _SLOT_MASK = SLOTS - 1
 _T = TypeVar("_T")
+_O = TypeVar("_O")
 
 
 class Insides(Protocol):
@@ -69,6 +68,14 @@ class Insides(Protocol):
     router: Router
 
     def slot(self, request: Routed) -> int: ...
+
+
+class Running(Protocol):
+    """What works on a call until it is done."""
+
+    def begin(self) -> None: ...
+
+    def cancel(self) -> None: ...
 
 
 class Calls:
@@ -148,7 +155,7 @@ class Calls:
             if isinstance(answer, Refused):
                 result.errback(self._refused(answer, request, timeout_s))
                 return
-            assert not isinstance(answer, Many)
+            assert isinstance(answer, One)
             if answer.stamp:
                 self._insides.clock.observe(answer.stamp)
             try:
@@ -169,38 +176,37 @@ class Calls:
         if self._waiting.pop(result, None) is not None:
             self._in_flight -= count
 
-    def _route_many(
+    def _run(
         self,
-        requests: Sequence[OfKey],
-        timeout_s: float,
-        finish: Callable[[Deferred[_T], Sequence[One]], None],
+        count: int,
+        make: Callable[[Callable[[_O], None]], Running],
+        finish: Callable[[Deferred[_T], _O], None],
     ) -> Deferred[_T]:
         """
-        Ask about many keys of one bucket.
+        Have something done that takes more than one answer.
 
+        :param count: As how many operations it counts.
+        :param make: Makes it; given what it calls when it is done.
         :param finish: Fires the Deferred with what has come of it.
         """
-        count = len(requests)
         if self._in_flight + count > OPERATIONS_MAX:
             return fail(CacheBusy("on this node", OPERATIONS_MAX))
 
         def cancel(result: Deferred[_T]) -> None:
             self._ended(result, count)
-            bulk.cancel()
+            running.cancel()
 
         result: Deferred[_T] = Deferred(cancel)
 
-        def done(answers: Sequence[One]) -> None:
+        def done(outcome: _O) -> None:
             self._ended(result, count)
             if not result.called:
-                finish(result, answers)
+                finish(result, outcome)
 
-        slots = [self._insides.slot(request) for request in requests]
-        deadline = self._now() + timeout_s
-        bulk = Bulk(self._insides.router, requests, slots, deadline, done)
-        self._waiting[result] = bulk.cancel
+        running = make(done)
+        self._waiting[result] = running.cancel
         self._in_flight += count
-        bulk.begin()
+        running.begin()
         return result
 
     def _refused(

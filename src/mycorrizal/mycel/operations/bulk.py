@@ -63,7 +63,7 @@ class _Part(Waiter):
 
     def __call__(self, answer: Answer) -> None:
         if self.wanted:
-            assert not isinstance(answer, Many)
+            assert isinstance(answer, One)
             self.wanted = False
             self._batch.answered(self._number, answer)
 

@@ -16,11 +16,13 @@ from mycorrizal.mycel.messages import (
     Asked,
     Refused,
     Routed,
+    Scan,
     encode,
 )
 from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.bulk import serve_batch
 from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.scanning import answer_scan
 from mycorrizal.nodosum import Link, Route
 from mycorrizal.runtime import Runtime
 
@@ -108,6 +110,10 @@ class Serving:
             deadline = self._now() + OPERATION_TIMEOUT_S
             slot = self._route.slot(request)
             operation = self._router.passed_on(request, slot, deadline, served)
+        elif isinstance(request, Scan):
+            now, view = self._now(), self._router.view
+            served(answer_scan(self._buckets, view, request, now))
+            return
         else:
             operation = serve_batch(self._router, self._buckets, request, served)
         if served.wanted:
