@@ -58,6 +58,13 @@ from mycorrizal.mycel.messages import (
     remaining_ms,
 )
 from mycorrizal.mycel.scan_messages import Scan, Scanned, bits_of, is_set
+from mycorrizal.mycel.watch_messages import (
+    EVENTS_MAX,
+    Event,
+    EventKind,
+    Events,
+    Watch,
+)
 from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
 
 #: Buckets in one message: those there are, and those that were dropped.
@@ -113,10 +120,11 @@ REQUESTS: list[tuple[Request, str]] = [
         Scan("b", b"p", 3, b"pk", bytes(127) + b"\x80", 100),
         "972ea162c40170" + f"03c402706bc480{'00' * 127}80" + "64",
     ),
+    (Watch("b", b"p", 7, 5000), "952fa162c4017007cd1388"),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
 _GET_MANY = GetMany("b", (b"k", b"l"), 1500)
-_SCAN = REQUESTS[-1][0]
+_SCAN, _WATCH = REQUESTS[-2][0], REQUESTS[-1][0]
 _PUT_MANY = PutMany("b", (Item(b"k", b"v", 0),), 7, 1500)
 #: Answers, with a request that they answer.
 ANSWERS: list[tuple[Answer, Request, str]] = [
@@ -133,6 +141,11 @@ ANSWERS: list[tuple[Answer, Request, str]] = [
     ),
     (Many((Done(),)), _PUT_MANY, "9238919521c30000c400"),
     (Scanned((b"k", b"l"), 1024, b""), _SCAN, "943992c4016bc4016ccd0400c400"),
+    (
+        Events((Event(EventKind.PUT, b"k"), Event(EventKind.EVICT, b"l")), 3, True),
+        _WATCH,
+        "943a9292a3707574c4016b92a56576696374c4016c03c3",
+    ),
 ]
 ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 
@@ -225,7 +238,7 @@ class BytesTests(SynchronousTestCase):
             decode_request(data)
         except RemoteProtocolError:
             pass
-        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY, _SCAN):
+        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY, _SCAN, _WATCH):
             try:
                 decode_answer(data, request)
             except RemoteProtocolError:
@@ -354,6 +367,20 @@ class BoundTests(SynchronousTestCase):
         decode_answer(encode(Scanned(keys, 0, b"")), good)
         with self.assertRaises(RemoteProtocolError):
             decode_answer(encode(Scanned((*keys, b"l"), 0, b"")), good)
+
+    def test_events(self) -> None:
+        """One answer tells of so many changes, of kinds that there are."""
+        self.check(Watch("b", b"", 1, 0), Watch("b", b"", 0, 0))
+        watch, event = Watch("b", b"", 1, 0), Event(EventKind.PUT, b"k")
+        decode_answer(encode(Events((event,) * EVENTS_MAX)), watch)
+        for bad in (
+            Events((event,) * (EVENTS_MAX + 1)),
+            Events((), -1),
+            Events((Event("none", b"k"),)),  # type: ignore[arg-type]
+            Events((Event(EventKind.PUT, b""),)),
+        ):
+            with self.assertRaises(RemoteProtocolError):
+                decode_answer(encode(bad), watch)
 
     def test_largest_fit_a_frame(self) -> None:
         """Whatever is within the bounds fits a frame, with room for its head."""

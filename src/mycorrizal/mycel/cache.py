@@ -18,6 +18,7 @@ from mycorrizal.mycel.api.bulk import BulkCalls
 from mycorrizal.mycel.api.calls import raw_key, ttl_ms_of
 from mycorrizal.mycel.api.outcomes import Copies, copies_of
 from mycorrizal.mycel.api.scanning import ScanCalls
+from mycorrizal.mycel.api.watching import WatchCalls
 from mycorrizal.mycel.codecs import decoded
 from mycorrizal.mycel.config import KEY_BYTES_MAX, OPERATION_TIMEOUT_S
 from mycorrizal.mycel.messages import (
@@ -49,7 +50,7 @@ class CacheEntry:
     remaining_s: float | None
 
 
-class Cache(BulkCalls, ScanCalls, BucketCalls):
+class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
     """
     The cache, as applications see it.
 

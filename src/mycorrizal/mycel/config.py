@@ -34,6 +34,8 @@ OPERATIONS_MAX = 8192
 #: Operations of other nodes that one node may be working on: as many as two of
 #: them can have under way.
 SERVED_MAX = 16_384
+#: Watches of one node's callers.
+WATCHES_MAX = 256
 #: Keys of one bulk call.
 BULK_KEYS_MAX = 4096
 #: Keys of one page of a scan.

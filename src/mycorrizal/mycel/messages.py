@@ -37,6 +37,9 @@ from mycorrizal.mycel.fields import (
 )
 from mycorrizal.mycel.scan_messages import Scan as Scan
 from mycorrizal.mycel.scan_messages import Scanned as Scanned
+from mycorrizal.mycel.watch_messages import Event as Event
+from mycorrizal.mycel.watch_messages import Events as Events
+from mycorrizal.mycel.watch_messages import Watch as Watch
 
 #: In place of a number of milliseconds.
 DEFAULT_TTL: Final = 0
@@ -259,13 +262,13 @@ Routed = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
 )  # fmt: skip
 #: What a caller asks of another node.
-Asked = Routed | GetMany | PutMany | Scan
+Asked = Routed | GetMany | PutMany | Scan | Watch
 Request = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
-    | GetMany | PutMany | Scan | Copy | Fetch | Push | AskSettled | Buckets | Leaving
-    | Returned
+    | GetMany | PutMany | Scan | Watch | Copy | Fetch | Push | AskSettled | Buckets
+    | Leaving | Returned
 )  # fmt: skip
-Answer = One | Many | Scanned
+Answer = One | Many | Scanned | Events
 
 #: What answers what, besides `Refused`; `Done` the rest.
 _ANSWERS: dict[type, type] = {
@@ -274,6 +277,7 @@ _ANSWERS: dict[type, type] = {
     GetMany: Many,
     PutMany: Many,
     Scan: Scanned,
+    Watch: Events,
 }
 
 encode = msgspec.msgpack.Encoder().encode

@@ -38,6 +38,7 @@ from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.serving import Serving
 from mycorrizal.mycel.operations.sweeping import Sweeper
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.settling import Settling
 from mycorrizal.mycel.slots.handoff import Handoff
@@ -116,7 +117,8 @@ class MycelService(Service):
         self.router = Router(
             runtime, self.view, self._primary, self.channel, nodosum.link_to
         )
-        self._serving = Serving(self, runtime, self.router, self.buckets)
+        self.outboxes = Outboxes(runtime, self.view, self.buckets)
+        self._serving = Serving(self, runtime, self.router, self.buckets, self.outboxes)
         self._handoff = Handoff(
             runtime, self.view, self.buckets, self.ask, self._news, self._pushed
         )
@@ -153,6 +155,7 @@ class MycelService(Service):
                 timer.cancel()
         self._handoff.stop()
         self._sweeper.stop()
+        self.outboxes.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -187,6 +190,7 @@ class MycelService(Service):
                 if bucket.store.next_due_s() <= now:
                     bucket.store.pop_due(now, SWEEP_MAX)
         self._writes.expire()
+        self.outboxes.expire()
         self._settling.ask()
         self._settling.answer()
 
@@ -245,6 +249,7 @@ class MycelService(Service):
         self._handoff.begin()
         self._writes.members_changed()
         self._settling.members_changed()
+        self.cache.members_changed()
         return True
 
     @property

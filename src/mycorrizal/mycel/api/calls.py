@@ -49,6 +49,7 @@ from mycorrizal.mycel.messages import (
     Routed,
 )
 from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.runtime import Runtime
@@ -66,6 +67,7 @@ class Insides(Protocol):
     buckets: BucketTable
     view: View
     router: Router
+    outboxes: Outboxes
 
     def slot(self, request: Routed) -> int: ...
 

@@ -14,6 +14,7 @@ from mycorrizal.mycel.messages import (
     INDETERMINATE,
     NOT_OWNER,
     Answer,
+    Asked,
     Done,
     PutIf,
     Refused,
@@ -108,6 +109,35 @@ class Router:
             return self.route(request, slot, deadline, done)
         return None
 
+    def ask(
+        self,
+        node_key: bytes,
+        request: Asked,
+        deadline: float,
+        done: Callable[[int, Answer | None], None],
+    ) -> Call | None:
+        """
+        Ask one node something, once.
+
+        :param done: Called once with how it ended, and the answer if there is
+            one.
+        :return: What can be cancelled; None if it could not be asked.
+        """
+        link = self.link_to(node_key)
+        if link is None:
+            return None
+
+        def replied(how: int, payload: bytes) -> None:
+            answer: Answer | None = None
+            try:
+                if how == ANSWERED:
+                    answer = decode(payload, request)
+            finally:
+                done(how, answer)
+
+        call_id = self.channel.call(link, encode(request), replied, deadline)
+        return Call(link, call_id) if call_id else None
+
     def try_later(self, operation: Operation) -> None:
         """
         Try an operation again after `RETRY_S`.
@@ -147,6 +177,22 @@ class Router:
         """Nothing can be reached any more: end all that waits."""
         for operation in list(self.under_way):
             operation.end(Refused(NOT_OWNER, "the node was stopped"))
+
+
+class Call:
+    """
+    One question to one node, which has no answer yet.
+    """
+
+    __slots__ = ("_link", "_call_id")
+
+    def __init__(self, link: Link, call_id: int) -> None:
+        self._link = link
+        self._call_id = call_id
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more; harmless when it has come."""
+        self._link.cancel(self._call_id)
 
 
 class Operation(Waiter):

@@ -17,14 +17,11 @@ from mycorrizal.mycel.messages import (
     Refused,
     Scan,
     Scanned,
-    decode_answer,
-    encode,
 )
-from mycorrizal.mycel.operations.routing import RETRY_S, Router
+from mycorrizal.mycel.operations.routing import RETRY_S, Call, Router
 from mycorrizal.mycel.scan_messages import bits_of, is_set
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
 from mycorrizal.mycel.slots.view import View
-from mycorrizal.nodosum import ANSWERED, Link
 from mycorrizal.runtime import Timer
 
 #: Bytes of keys in one answer.
@@ -125,7 +122,7 @@ class Scanning:
         self._reached = END
         self._found: list[bytes] = []
         self._refused: Refused | None = None
-        self._calls: dict[tuple[Link, int], None] = {}
+        self._calls: dict[Call | None, None] = {}
         self._timer: Timer | None = None
 
     def begin(self) -> None:
@@ -148,8 +145,9 @@ class Scanning:
         self._done = None
         if self._timer is not None:
             self._timer.cancel()
-        for link, call_id in self._calls:
-            link.cancel(call_id)
+        for call in self._calls:
+            if call is not None:
+                call.cancel()
         self._calls.clear()
 
     def _ask(self, primary: bytes | None, slots: list[int], limit: int) -> None:
@@ -165,28 +163,18 @@ class Scanning:
             now = router.runtime.now()
             self._answered(slots, answer_scan(self._buckets, router.view, request, now))
             return
-        link = None if primary is None else router.link_to(primary)
-        call: tuple[Link, int] | None = None
+        call: Call | None = None
 
-        def replied(how: int, payload: bytes) -> None:
-            if call is not None:
-                self._calls.pop(call, None)
-            answer: Answer = Refused(NOT_OWNER)
-            try:
-                if how == ANSWERED:
-                    answer = decode_answer(payload, request)
-            finally:
-                self._answered(slots, answer)
+        def done(how: int, answer: Answer | None) -> None:
+            self._calls.pop(call, None)
+            self._answered(slots, answer or Refused(NOT_OWNER))
 
-        call_id = 0
-        if link is not None:
-            payload = encode(request)
-            call_id = router.channel.call(link, payload, replied, self._deadline)
-        if link is not None and call_id:
-            call = (link, call_id)
-            self._calls[call] = None
-        else:
+        if primary is not None:
+            call = router.ask(primary, request, self._deadline, done)
+        if call is None:
             self._answered(slots, Refused(NOT_OWNER))
+        else:
+            self._calls[call] = None
 
     def _answered(self, slots: list[int], answer: Answer) -> None:
         """One node has said what it has, or nothing."""

@@ -17,12 +17,14 @@ from mycorrizal.mycel.messages import (
     Refused,
     Routed,
     Scan,
+    Watch,
     encode,
 )
 from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.bulk import serve_batch
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.scanning import answer_scan
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.nodosum import Link, Route
 from mycorrizal.runtime import Runtime
 
@@ -89,11 +91,13 @@ class Serving:
         runtime: Runtime,
         router: Router,
         buckets: BucketTable,
+        outboxes: Outboxes,
     ) -> None:
         self._route = route
         self._now = runtime.now
         self._router = router
         self._buckets = buckets
+        self._outboxes = outboxes
         self._served: dict[tuple[int, Link], Served] = {}
 
     def __len__(self) -> int:
@@ -114,6 +118,8 @@ class Serving:
             now, view = self._now(), self._router.view
             served(answer_scan(self._buckets, view, request, now))
             return
+        elif isinstance(request, Watch):
+            operation = self._outboxes.ask(link, request, served)
         else:
             operation = serve_batch(self._router, self._buckets, request, served)
         if served.wanted:

@@ -21,6 +21,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Ask
 from mycorrizal.mycel.slots.view import SlotMember, View
+from mycorrizal.mycel.watch_messages import EventKind
 
 #: How long a replica may take before it is sent the copy again.
 COPY_TIMEOUT_S = 0.5
@@ -183,10 +184,7 @@ class Writes:
             write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
         elif not write.stands:
             # Some may have it: an older one is not to be read here after it.
-            write.bucket.store.merge(
-                write.slot, write.key, write.value, write.stamp, self._view.me,
-                write.deadline, self._now(),
-            )  # fmt: skip
+            self._keep(write)
             text = "not all owners answered in time"
             write.done(Refused(INDETERMINATE, text))
 
@@ -197,8 +195,21 @@ class Writes:
         write.stands = True
         me = self._view.me
         if me in held:
-            write.bucket.store.merge(
-                write.slot, write.key, write.value, write.stamp, me,
-                write.deadline, self._now(),
-            )  # fmt: skip
+            self._keep(write)
+        elif write.bucket.watches:
+            self._tell(write)
         write.done(Done(write.existed, len(held), write.stamp, me))
+
+    def _keep(self, write: Write) -> None:
+        bucket = write.bucket
+        newer = bucket.store.merge(
+            write.slot, write.key, write.value, write.stamp, self._view.me,
+            write.deadline, self._now(),
+        )  # fmt: skip
+        if newer and bucket.watches:
+            self._tell(write)
+
+    @staticmethod
+    def _tell(write: Write) -> None:
+        kind = EventKind.DELETE if write.value is None else EventKind.PUT
+        write.bucket.changed(kind, write.key)
