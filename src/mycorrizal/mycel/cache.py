@@ -86,14 +86,20 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         return self._route(Get(bucket, raw), slot, timeout_s, convert)
 
     def entry(
-        self, bucket: str, key: str | bytes, timeout_s: float = OPERATION_TIMEOUT_S
+        self,
+        bucket: str,
+        key: str | bytes,
+        timeout_s: float = OPERATION_TIMEOUT_S,
+        *,
+        raw: bool = False,
     ) -> Deferred[CacheEntry | None]:
         """
         Read a value with its version and remaining time to live.
 
+        :param raw: Whether to give its bytes, whatever codec the bucket has.
         :return: Fires with the entry, None if there is none; fails as `get`.
         """
-        codec = self._codecs.get(bucket)
+        codec = None if raw else self._codecs.get(bucket)
 
         def entry(found: Found) -> CacheEntry | None:
             if found.value is None:
@@ -128,6 +134,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         timeout_s: float = OPERATION_TIMEOUT_S,
         *,
         copies_min: int = 0,
+        raw: bool = False,
     ) -> Deferred[Copies]:
         """
         Write a value.
@@ -137,6 +144,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         :param copies_min: How many nodes must hold it: if fewer do, since there
             are not as many members, this fails with `Degraded`.  The value is
             written all the same.
+        :param raw: Whether the value is bytes, whatever codec the bucket has.
         :return: Fires with the number of nodes that hold it, when all live
             owners do, or as many as the bucket's ``write`` says.  Fails as
             `get`, or with `ValueTooLarge`, `CodecError`, `ConfigError` (of
@@ -144,11 +152,11 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         """
         try:
             ttl_ms = ttl_ms_of(ttl_s)
-            data = self._bytes_of(bucket, value)
+            data = self._bytes_of(bucket, value, raw)
         except (CacheError, ConfigError) as error:
             return fail(error)
-        raw = key.encode() if isinstance(key, str) else key
-        request = Put(bucket, raw, data, ttl_ms, self._insides.clock.last)
+        key = key.encode() if isinstance(key, str) else key
+        request = Put(bucket, key, data, ttl_ms, self._insides.clock.last)
         opened = self._buckets.get(bucket)
         owners = 0 if opened is None else opened.owners
         return self._ask(
@@ -166,6 +174,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         timeout_s: float = OPERATION_TIMEOUT_S,
         *,
         copies_min: int = 0,
+        raw: bool = False,
     ) -> Deferred[bool]:
         """
         Write a value if there is none.
@@ -177,7 +186,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
             with `Indeterminate`: that value may be this one.
         """
         request = (bucket, key, value, ttl_s, False)
-        return self._put_if(*request, timeout_s, copies_min)
+        return self._put_if(*request, timeout_s, copies_min, raw)
 
     def replace(
         self,
@@ -188,6 +197,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         timeout_s: float = OPERATION_TIMEOUT_S,
         *,
         copies_min: int = 0,
+        raw: bool = False,
     ) -> Deferred[bool]:
         """
         Write a value if there is one.
@@ -197,7 +207,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         :return: As of `add`.
         """
         request = (bucket, key, value, ttl_s, True)
-        return self._put_if(*request, timeout_s, copies_min)
+        return self._put_if(*request, timeout_s, copies_min, raw)
 
     def _put_if(
         self,
@@ -208,10 +218,11 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         if_present: bool,
         timeout_s: float,
         copies_min: int,
+        raw: bool,
     ) -> Deferred[bool]:
         try:
             ttl_ms = ttl_ms_of(ttl_s)
-            data = self._bytes_of(bucket, value)
+            data = self._bytes_of(bucket, value, raw)
         except (CacheError, ConfigError) as error:
             return fail(error)
         owners = self._owners(bucket)

@@ -242,7 +242,7 @@ class Calls:
 
     # -- values, keys and times ----------------------------------------------------
 
-    def _bytes_of(self, bucket: str, value: Any) -> bytes:
+    def _bytes_of(self, bucket: str, value: Any, raw: bool = False) -> bytes:
         """
         The bytes of a value to be stored.
 
@@ -250,7 +250,8 @@ class Calls:
         """
         data: bytes = value
         if self._codecs or not isinstance(value, bytes):
-            data = encoded(self._codecs.get(bucket), bucket, value)
+            codec = None if raw else self._codecs.get(bucket)
+            data = encoded(codec, bucket, value)
         if len(data) > VALUE_BYTES_MAX:
             raise ValueTooLarge(len(data), VALUE_BYTES_MAX)
         return data
