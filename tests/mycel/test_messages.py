@@ -26,10 +26,12 @@ from mycorrizal.mycel.config import (
     DROPPED_MAX,
     KEY_BYTES_MAX,
     LIMIT_MAX,
+    SCAN_KEYS_MAX,
     VALUE_BYTES_MAX,
 )
 from mycorrizal.mycel.messages import (
     NEVER,
+    PUSHED_MAX,
     Answer,
     AskSettled,
     Copy,
@@ -39,7 +41,10 @@ from mycorrizal.mycel.messages import (
     Get,
     GetMany,
     Item,
+    Leaving,
     Many,
+    Push,
+    Pushed,
     Put,
     PutIf,
     PutMany,
@@ -52,7 +57,14 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
-from mycorrizal.mycel.slot_messages import PUSHED_MAX, Leaving, Push, Pushed
+from mycorrizal.mycel.scan_messages import Scan, Scanned, bits_of, is_set
+from mycorrizal.mycel.watch_messages import (
+    EVENTS_MAX,
+    Event,
+    EventKind,
+    Events,
+    Watch,
+)
 from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
 
 #: Buckets in one message: those there are, and those that were dropped.
@@ -104,9 +116,15 @@ REQUESTS: list[tuple[Request, str]] = [
         Buckets((BucketEntry("s", 1000, None, 4096, 7, 1, ORIGIN),), 3),
         f"930c919ba173cd03e8c0cd10000701{_ORIGIN}a3616c6c0000c203",
     ),
+    (
+        Scan("b", b"p", 3, b"pk", bytes(127) + b"\x80", 100),
+        "972ea162c40170" + f"03c402706bc480{'00' * 127}80" + "64",
+    ),
+    (Watch("b", b"p", 7, 5000), "952fa162c4017007cd1388"),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
 _GET_MANY = GetMany("b", (b"k", b"l"), 1500)
+_SCAN, _WATCH = REQUESTS[-2][0], REQUESTS[-1][0]
 _PUT_MANY = PutMany("b", (Item(b"k", b"v", 0),), 7, 1500)
 #: Answers, with a request that they answer.
 ANSWERS: list[tuple[Answer, Request, str]] = [
@@ -122,6 +140,12 @@ ANSWERS: list[tuple[Answer, Request, str]] = [
         "9238929520c000c400ff9322a462757379a0",
     ),
     (Many((Done(),)), _PUT_MANY, "9238919521c30000c400"),
+    (Scanned((b"k", b"l"), 1024, b""), _SCAN, "943992c4016bc4016ccd0400c400"),
+    (
+        Events((Event(EventKind.PUT, b"k"), Event(EventKind.EVICT, b"l")), 3, True),
+        _WATCH,
+        "943a9292a3707574c4016b92a56576696374c4016c03c3",
+    ),
 ]
 ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 
@@ -214,7 +238,7 @@ class BytesTests(SynchronousTestCase):
             decode_request(data)
         except RemoteProtocolError:
             pass
-        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY):
+        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY, _SCAN, _WATCH):
             try:
                 decode_answer(data, request)
             except RemoteProtocolError:
@@ -324,6 +348,40 @@ class BoundTests(SynchronousTestCase):
                 PutMany("b", (item,) * bad, 0, 1),
             )
 
+    def test_scans(self) -> None:
+        """A scan names slots there are, and a page of a bounded size."""
+        bits = bytes(128)
+        good = Scan("b", bytes(KEY_BYTES_MAX), 1024, b"", bits, SCAN_KEYS_MAX)
+        for bad in (
+            Scan("b", bytes(KEY_BYTES_MAX + 1), 0, b"", bits, 1),
+            Scan("b", b"", 1025, b"", bits, 1),
+            Scan("b", b"", -1, b"", bits, 1),
+            Scan("b", b"", 0, bytes(KEY_BYTES_MAX + 1), bits, 1),
+            Scan("b", b"", 0, b"", bits + b"\0", 1),
+            Scan("b", b"", 0, b"", bits[1:], 1),
+            Scan("b", b"", 0, b"", bits, 0),
+            Scan("b", b"", 0, b"", bits, SCAN_KEYS_MAX + 1),
+        ):
+            self.check(good, bad)
+        keys = (b"k",) * SCAN_KEYS_MAX
+        decode_answer(encode(Scanned(keys, 0, b"")), good)
+        with self.assertRaises(RemoteProtocolError):
+            decode_answer(encode(Scanned((*keys, b"l"), 0, b"")), good)
+
+    def test_events(self) -> None:
+        """One answer tells of so many changes, of kinds that there are."""
+        self.check(Watch("b", b"", 1, 0), Watch("b", b"", 0, 0))
+        watch, event = Watch("b", b"", 1, 0), Event(EventKind.PUT, b"k")
+        decode_answer(encode(Events((event,) * EVENTS_MAX)), watch)
+        for bad in (
+            Events((event,) * (EVENTS_MAX + 1)),
+            Events((), -1),
+            Events((Event("none", b"k"),)),  # type: ignore[arg-type]
+            Events((Event(EventKind.PUT, b""),)),
+        ):
+            with self.assertRaises(RemoteProtocolError):
+                decode_answer(encode(bad), watch)
+
     def test_largest_fit_a_frame(self) -> None:
         """Whatever is within the bounds fits a frame, with room for its head."""
         name = "n" * BUCKET_NAME_BYTES_MAX
@@ -344,29 +402,15 @@ class BoundTests(SynchronousTestCase):
             self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
 
 
-class BucketNameTests(SynchronousTestCase):
-    """A bucket is named by what can be printed, whoever creates it."""
+class SlotTests(SynchronousTestCase):
+    """Slots travel as bits."""
 
-    def created(self, name: str) -> list[bytes]:
-        """Both messages by which a bucket of that name comes to be here."""
-        created = [4, name, NEVER, None, None, 1, 0, 0]
-        told = [name, NEVER, None, None, 1, 1, ORIGIN]
-        return [msgspec.msgpack.encode(it) for it in (created, [12, [told], 0])]
-
-    def test_good(self) -> None:
-        """Letters of any script, and blanks within."""
-        for name in ("s", "käse 日本", "n" * BUCKET_NAME_BYTES_MAX):
-            for data in self.created(name):
-                decode_request(data)
-
-    def test_bad(self) -> None:
-        """What steers a terminal, or is a byte too long, is refused on arrival."""
-        for name in (
-            "\x1b[2J", "a\nb", "\x85", "\u202eabc", "\u200b", "",
-            "n" * (BUCKET_NAME_BYTES_MAX + 1), "ä" * BUCKET_NAME_BYTES_MAX,
-        ):  # fmt: skip
-            for data in self.created(name):
-                self.assertRaises(RemoteProtocolError, decode_request, data)
+    def test_bits(self) -> None:
+        """Those that are named are set, and no others."""
+        named = [0, 7, 8, 1023]
+        bits = bits_of(named)
+        self.assertEqual([slot for slot in range(1024) if is_set(bits, slot)], named)
+        self.assertEqual(bits[:2] + bits[-1:], b"\x81\x01\x80")
 
 
 class TimeTests(SynchronousTestCase):

@@ -154,7 +154,7 @@ class ServerTests(PulseTestCase):
         class Broken:
             """A cache without any sense."""
 
-            def entry(self, bucket: str, key: str) -> Deferred[None]:
+            def entry(self, bucket: str, key: str, *, raw: bool) -> Deferred[None]:
                 return fail(ZeroDivisionError("a bug"))
 
         mycel: MycelService = self.cluster[0].mycel

@@ -12,13 +12,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.mycel.bucket_messages import Administered
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
+from mycorrizal.mycel.fields import AboutBucket, Question
 from mycorrizal.mycel.messages import (
     Answer,
-    Asked,
     Buckets,
     Done,
     Request,
@@ -35,6 +34,7 @@ from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.serving import Serving
 from mycorrizal.mycel.operations.sweeping import Sweeper
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
 from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
@@ -135,7 +135,8 @@ class MycelService(Service):
         )
         moves.connect(self._writes, self._primary, self.router)
         moves.settled_down = self._check_drained
-        self._serving = Serving(self, runtime, self.router, buckets)
+        self.outboxes = Outboxes(runtime, claims, buckets)
+        self._serving = Serving(self, runtime, self.router, buckets, self.outboxes)
         self.cache = Cache(self)
 
     # -- life -------------------------------------------------------------------
@@ -155,6 +156,7 @@ class MycelService(Service):
                 timer.cancel()
         self.moves.errands.stop()
         self._sweeper.stop()
+        self.outboxes.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -197,6 +199,7 @@ class MycelService(Service):
             if bucket.store.next_due_s() <= now:
                 bucket.store.pop_due(now, SWEEP_MAX)
         self.moves.tick()
+        self.outboxes.expire()
 
     # -- members ----------------------------------------------------------------
 
@@ -211,6 +214,7 @@ class MycelService(Service):
         if peer.leaving:
             self.moves.leaves(peer.node_key)
         self.moves.link_up(peer.node_key)
+        self.cache.members_changed()
 
     def _tell(self, link: Link, news: Callable[[], Request]) -> None:
         """Tell a node something for as long as its link lives."""
@@ -228,6 +232,7 @@ class MycelService(Service):
     def _member_changed(self, event: MemberEvent) -> None:
         if self.running:
             self.moves.members_changed()
+            self.cache.members_changed()
 
     def _opened(self, bucket: OpenBucket) -> None:
         self.moves.opened(bucket)
@@ -294,7 +299,7 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        if isinstance(request, Asked):
+        if isinstance(request, Question):
             self._serving.serve(call_id, request, link)
         elif isinstance(request, Claim):
             done(self.moves.claimed((link.node_key, link.incarnation), request))
@@ -312,7 +317,7 @@ class MycelService(Service):
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
-        if isinstance(request, Administered):
+        if isinstance(request, AboutBucket):
             return slot_of(BUCKETS_SEED, request.name.encode())
         bucket = self.buckets.by_name.get(request.bucket)
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed

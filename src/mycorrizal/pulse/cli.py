@@ -13,6 +13,7 @@ import msgspec
 
 from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
+from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.messages import (
     AskPing,
@@ -119,6 +120,8 @@ def demo(session: Session) -> None:
     raise SystemExit(run_demo(as_json=session.as_json))
 
 
+for _command in COMMANDS:
+    cache.add_command(_command)
 pulse.add_command(cache)
 
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mycorrizal.errors import MycorrizalError, PeerUnreachable
+from mycorrizal.errors import LocalProtocolError, MycorrizalError, PeerUnreachable
 from mycorrizal.mycel import BucketSettings, MycelService
 from mycorrizal.nodosum import (
     ANSWERED,
@@ -21,16 +21,13 @@ from mycorrizal.nodosum import (
     NodosumService,
     Peer,
 )
+from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
-    AskCreate,
-    AskDelete,
-    AskGet,
     AskPing,
-    AskPut,
     AskSend,
     AskStatus,
-    AskTtl,
+    AskWatch,
     BucketStatus,
     Echo,
     Failed,
@@ -41,10 +38,10 @@ from mycorrizal.pulse.messages import (
     Reply,
     RoundTrip,
     Status,
-    Value,
     decode_question,
     encode,
 )
+from mycorrizal.pulse.watches import PulseWatches
 from mycorrizal.version import __version__
 
 #: How long a node may take to answer a ping.
@@ -64,6 +61,7 @@ class PulseServer:
         self._runtime = nodosum.runtime
         self._channel = Channel(APPLICATION_ID)
         self._began_at = self._runtime.now()
+        self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
         applications.client_routes[APPLICATION_ID.encode()] = self
@@ -73,7 +71,11 @@ class PulseServer:
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A question came."""
         question = decode_question(payload)
-        answered: Deferred[Any] = maybeDeferred(self.answer, question)
+        answered: Deferred[Any]
+        if isinstance(question, AskWatch):
+            answered = maybeDeferred(self._watches.ask, question, call_id, link)
+        else:
+            answered = maybeDeferred(self.answer, question)
         answered.addErrback(self._failed)
         answered.addCallback(self._reply, call_id, link)
 
@@ -96,12 +98,12 @@ class PulseServer:
 
     def cancelled(self, call_id: int, link: Link) -> None:
         """Pulse waits no more: what it asked for is done all the same."""
+        self._watches.cancelled(call_id, link)
 
     # -- answers ------------------------------------------------------------------
 
     def answer(self, question: Question) -> Deferred[Any] | Reply:
         """The answer to a question, or a Deferred of it."""
-        cache = self._mycel.cache
         match question:
             case AskStatus():
                 return self.status()
@@ -110,29 +112,12 @@ class PulseServer:
             case AskSend(application, data, node_ids):
                 sender = self._nodosum.applications.get(application)
                 return sender.send(data, node_ids).addCallback(lambda _: Ok())
-            case AskCreate(bucket, ttl_s, max_entries, max_bytes, replicas):
-                created = cache.create_bucket(
-                    bucket,
-                    ttl_s=ttl_s,
-                    max_entries=max_entries,
-                    max_bytes=max_bytes,
-                    replicas=replicas,
-                )
-                return created.addCallback(lambda _: Ok())
-            case AskPut(bucket, key, value, ttl_s):
-                put = cache.put(bucket, key, value, ttl_s)
-                return put.addCallback(lambda copies: Ok(copies=copies))
-            case AskGet(bucket, key):
-                found = cache.entry(bucket, key)
-                return found.addCallback(
-                    lambda e: Value(e.value, e.remaining_s) if e else Value(None)
-                )
-            case AskDelete(bucket, key):
-                return cache.delete(bucket, key).addCallback(Ok)
-            case AskTtl(bucket, key, ttl_s):
-                return cache.put_ttl(bucket, key, ttl_s).addCallback(Ok)
             case Echo():
                 return Ok()
+            case AskWatch():
+                raise LocalProtocolError("a watch belongs to its link")
+            case _:
+                return answer_about_cache(self._mycel.cache, question)
 
     def _ping(self, node_id: str) -> Deferred[RoundTrip]:
         if node_id == self._nodosum.me.node_id:
@@ -218,4 +203,5 @@ class PulseServer:
             settings.max_entries,
             settings.max_bytes,
             settings.replicas,
+            settings.write,
         )
