@@ -11,13 +11,7 @@ from typing import Any, assert_never
 from typing import Protocol as Interface
 
 import attrs
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-)
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -33,6 +27,7 @@ from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.membership import LinkEnd, Membership
 from mycorrizal.nodosum.peer import MemberEvent, Peer, SupportsLink
+from mycorrizal.nodosum.ports import endpoint_of
 from mycorrizal.nodosum.protocol import (
     HelloProtocol,
     LinkFactory,
@@ -205,6 +200,8 @@ class Mesh:
                 self.control.send_welcome(_real(link), self.addresses(_real(link)))
             case do.SendPeers(link, peers):
                 self.control.send_peers(_real(link), peers)
+            case do.SendSystem(link, message):
+                self.control.send_system(_real(link), message)
             case do.SendPing(link, token):
                 self.control.send_ping(_real(link), token)
             case do.CloseLink(link, reason, detail, text):
@@ -257,18 +254,12 @@ class Mesh:
     def _dial(self, address: Address, node_key: bytes | None) -> None:
         if not self.running:
             return
-        host, port = address
         reactor, timeout_s = self.runtime.reactor, self._config.handshake_timeout_s
-        endpoint: Any = HostnameEndpoint
-        if isIPAddress(host):
-            endpoint = TCP4ClientEndpoint
-        elif isIPv6Address(host):
-            endpoint = TCP6ClientEndpoint
         factory = Factory.forProtocol(
             lambda: LinkProtocol(self.admission, address, node_key)
         )
         factory.noisy = False
-        dial = endpoint(reactor, host, port, timeout=timeout_s).connect(factory)
+        dial = endpoint_of(reactor, address, timeout_s).connect(factory)
         self._dials[dial] = None
 
         def done(result: object) -> None:
@@ -290,7 +281,9 @@ class Mesh:
         now = self.runtime.now()
         self.contacts.dial_failed(address, now, refusal)
         if node_key is not None:
-            failed = self.membership.dial_failed(node_key, refused=refused, now=now)
+            failed = self.membership.dial_failed(
+                node_key, refused=refused, now=now, address=address
+            )
             self.perform(failed)
 
     # -- UDP ------------------------------------------------------------------

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+)
 from twisted.internet.error import CannotListenError
 
 from mycorrizal.errors import CannotListen
@@ -84,3 +90,14 @@ def _problem(error: CannotListenError) -> str:
     cause = error.socketError
     text = getattr(cause, "strerror", None) or str(cause)
     return text[:1].lower() + text[1:]
+
+
+def endpoint_of(reactor: Any, address: Address, timeout_s: float) -> Any:
+    """What connects to an address, a name or a literal of either family."""
+    host, port = address
+    endpoint: Any = HostnameEndpoint
+    if isIPAddress(host):
+        endpoint = TCP4ClientEndpoint
+    elif isIPv6Address(host):
+        endpoint = TCP6ClientEndpoint
+    return endpoint(reactor, host, port, timeout=timeout_s)
