@@ -166,6 +166,21 @@ class Returned(_Message, tag=14):
     """
 
 
+class Relay(_Message, tag=15):
+    """
+    Ask this of a member that I have no link to.  Answered as what is in it.
+
+    :ivar origin: Who asks.
+    :ivar request: Any request but another of these, encoded.
+    """
+
+    to: Origin
+    origin: Origin
+    timeout_ms: Annotated[int, Meta(ge=1, le=2**32)]
+    request: bytes
+    hops: Hops = 0
+
+
 # -- answers ------------------------------------------------------------------------
 
 
@@ -214,10 +229,11 @@ INDETERMINATE: Final = "indeterminate"
 
 #: What a caller asks of a primary, itself or through others.
 Routed = Get | Put | Touch | CreateBucket
-Request = (
+Direct = (
     Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
     | Leaving | Returned
 )  # fmt: skip
+Request = Direct | Relay
 Answer = Found | Done | Refused
 
 encode = msgspec.msgpack.Encoder().encode

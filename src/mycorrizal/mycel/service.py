@@ -33,6 +33,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
+from mycorrizal.mycel.operations.relaying import Relays
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.writing import Writes
@@ -46,10 +47,12 @@ from mycorrizal.nodosum import (
     ErrorCode,
     Link,
     MemberEvent,
+    MemberJoined,
     NodosumService,
     Peer,
     PeerState,
     Readiness,
+    node_key_of,
 )
 from mycorrizal.runtime import Timer
 
@@ -86,8 +89,15 @@ class MycelService(Service):
         self.buckets = BucketTable(self._lead)
         self.channel = Channel(APPLICATION_ID)
         self.view = View(self._me)
+        self._relays = Relays(
+            self._me.node_key,
+            self.channel,
+            nodosum.link_to,
+            nodosum.way_to,
+            runtime.now,
+        )
         self._writes = Writes(
-            self.view, self.ask, runtime.now, self._linked, self._news
+            self.view, self.ask, runtime.now, self._relays.reached, self._news
         )
         self._primary = Primary(
             self.view,
@@ -100,7 +110,7 @@ class MycelService(Service):
         )
         self._replica = Replica(self.buckets, self.clock, runtime.now)
         self.router = Router(
-            runtime, self.view, self._primary, self.channel, nodosum.link_to
+            runtime, self.view, self._primary, self.channel, self._relays.toward
         )
         self._handoff = Handoff(
             runtime, self.view, self.buckets, self.ask, self._news, self._pushed
@@ -153,9 +163,8 @@ class MycelService(Service):
         if not self.running or not self.nodosum.membership.members():
             return succeed(None)
         self._drained = Readiness()
-        for node_key in self.view.members:
-            if link := self.nodosum.link_to(node_key):
-                self._tell(link, Leaving)
+        for node_key in sorted(self.view.members.keys() - {self._me.node_key}):
+            self._tell(node_key, Leaving)
         self._settling.leavers.add(self._me)
         self.view.leave()
         self._handoff.begin()
@@ -171,6 +180,9 @@ class MycelService(Service):
                 if bucket.store.next_due_s() <= now:
                     bucket.store.pop_due(now, SWEEP_MAX)
         self._writes.expire()
+        if len(self._writes):
+            # There may be a way now to owners that have no link.
+            self._writes.members_changed()
         self._settling.ask()
         self._settling.answer()
 
@@ -179,35 +191,42 @@ class MycelService(Service):
     def link_up(self, peer: Peer, link: Link) -> None:
         """A link is new: tell it of our buckets."""
         if self._members_changed():
-            self._tell(link, Returned)
+            self._tell(peer.node_key, Returned)
         else:
             self._steady.add(link)
-        self._tell(link, self._news)
+        self._tell(peer.node_key, self._news)
         if self._drained is not None:
-            self._tell(link, Leaving)
+            self._tell(peer.node_key, Leaving)
         self._writes.members_changed()
 
-    def _tell(self, link: Link, news: Callable[[], Request]) -> None:
-        """Tell a node something for as long as its link lives."""
+    def _tell(self, node_key: bytes, news: Callable[[], Request]) -> None:
+        """
+        Tell a member something for as long as its link lives; or, if it has
+        none, by way of others until it has one.
+        """
+        link = self.nodosum.link_to(node_key)
 
         def answered(answer: Answer | None) -> None:
-            if answer is None and link.up:
-                self._tell(link, news)
+            same = self.nodosum.link_to(node_key) is link
+            if answer is None and same and node_key in self.view.members:
+                self._tell(node_key, news)
 
-        self.ask(link.node_key, news(), OPERATION_TIMEOUT_S, answered)
+        self.ask(node_key, news(), OPERATION_TIMEOUT_S, answered)
 
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
         self._steady.discard(link)
 
-    def _returned(self, link: Link) -> None:
+    def _returned(self, link: Link, sender: bytes) -> None:
         """
         A member has taken us for new.  If it was not new to us, then it did
         without us for a while, and others may have written our slots.
         """
-        if link in self._steady:
-            self._steady.discard(link)
+        far = sender != link.node_key
+        if far or link in self._steady:
+            if not far:
+                self._steady.discard(link)
             self.view.returned()
             self._primary.members_changed()
             self._handoff.begin()
@@ -215,6 +234,10 @@ class MycelService(Service):
 
     def _member_changed(self, event: MemberEvent) -> None:
         self._members_changed()
+        node_key = node_key_of(event.node.id)
+        if isinstance(event, MemberJoined) and not self.nodosum.link_to(node_key):
+            self._tell(node_key, Returned)
+            self._tell(node_key, self._news)
 
     def _members_changed(self) -> bool:
         members = [
@@ -247,9 +270,6 @@ class MycelService(Service):
             peer.state is PeerState.JOINING and peer.since > since
             for peer in self.nodosum.membership.peers.values()
         )
-
-    def _linked(self, node_key: bytes) -> bool:
-        return self.nodosum.link_to(node_key) is not None
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)
@@ -289,7 +309,6 @@ class MycelService(Service):
         """Ask one node something, once; after the stop nobody is asked."""
         if not self.running:
             return
-        link = self.nodosum.link_to(node_key)
 
         def replied(how: int, payload: bytes) -> None:
             answer: Answer | None = None
@@ -299,10 +318,7 @@ class MycelService(Service):
             finally:
                 done(answer)
 
-        deadline = self.runtime.now() + timeout_s
-        if link is None or not self.channel.call(
-            link, encode(request), replied, deadline
-        ):
+        if not self._relays.call(node_key, encode(request), replied, timeout_s):
             # Not at once: whoever asks may ask again.
             self._unasked.append(done)
             if len(self._unasked) == 1:
@@ -317,14 +333,20 @@ class MycelService(Service):
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
-        request = decode_request(payload)
+        if not self.running:
+            link.error(call_id, ErrorCode.BUSY, "")
+            return
+        opened = self._relays.opened(decode_request(payload), call_id, link)
+        if opened is None:
+            return
+        request, sender = opened
 
         def done(answer: Answer) -> None:
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
         routed = isinstance(request, Routed)
-        if not self.running or (routed and self._handed_over):
+        if routed and self._handed_over:
             link.error(call_id, ErrorCode.BUSY, "")
         elif isinstance(request, Routed):
             deadline = self.runtime.now() + OPERATION_TIMEOUT_S
@@ -332,19 +354,19 @@ class MycelService(Service):
         elif isinstance(request, (Copy, Fetch, Push)):
             done(self._replica.answer(request))
         elif isinstance(request, Buckets):
-            self._buckets_told(request, link)
+            self._buckets_told(request, sender)
             done(Done())
         elif isinstance(request, Leaving):
-            if link.node_key in self.view.members:
-                self._settling.leavers.add(self.view.members[link.node_key])
+            if sender in self.view.members:
+                self._settling.leavers.add(self.view.members[sender])
             done(Done())
         elif isinstance(request, Returned):
-            self._returned(link)
+            self._returned(link, sender)
             done(Done())
         else:
             self._settling.asked(request, done)
 
-    def _buckets_told(self, told: Buckets, link: Link) -> None:
+    def _buckets_told(self, told: Buckets, sender: bytes) -> None:
         self.clock.observe(told.clock)
         conflicts = self.buckets.merge(told.buckets)
         for name, difference in conflicts:
@@ -358,7 +380,7 @@ class MycelService(Service):
             # There may be owners now that were none.
             self.view.trust_nobody()
             self._handoff.begin()
-        self._held.add(link.node_key)
+        self._held.add(sender)
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
