@@ -72,6 +72,8 @@ class MycelService(Service):
     The cache of one node.
 
     :ivar cache: Its public API.
+    :ivar not_handed_over: After a drain that did not end in time: how many
+        copies of which bucket nobody has taken.
     """
 
     _log = Logger()
@@ -115,6 +117,7 @@ class MycelService(Service):
         self._handoff = Handoff(
             runtime, self.view, self.buckets, self.ask, self._news, self._pushed
         )
+        self.not_handed_over = self._handoff.left
         self.cache = Cache(self)
         self._held: set[bytes] = set()
         self._settling = Settling(
@@ -345,8 +348,7 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        routed = isinstance(request, Routed)
-        if routed and self._handed_over:
+        if isinstance(request, Routed) and self._handed_over:
             link.error(call_id, ErrorCode.BUSY, "")
         elif isinstance(request, Routed):
             deadline = self.runtime.now() + OPERATION_TIMEOUT_S

@@ -79,6 +79,12 @@ class AskTtl(msgspec.Struct, tag="ttl"):
     ttl_s: float | None
 
 
+class AskLeave(msgspec.Struct, tag="leave"):
+    """Leave the cluster, or have another node leave it."""
+
+    node_id: Text
+
+
 class Echo(msgspec.Struct, tag="echo"):
     """Asked of one node by another, to measure the way.  Answered by `Ok`."""
 
@@ -92,6 +98,7 @@ Question = (
     | AskGet
     | AskDelete
     | AskTtl
+    | AskLeave
     | Echo
 )
 
@@ -111,7 +118,12 @@ class NodeStatus(msgspec.Struct):
 
 
 class MemberStatus(msgspec.Struct):
-    """One node, as the one that answers sees it."""
+    """
+    One node, as the one that answers sees it.
+
+    :ivar link: up, down, or ``via`` and the node that hears it in our place;
+        empty for the node itself.
+    """
 
     id: str
     address: str
@@ -120,6 +132,7 @@ class MemberStatus(msgspec.Struct):
     version: str
     host: str
     labels: dict[str, str]
+    link: str = ""
 
 
 class BucketStatus(msgspec.Struct):

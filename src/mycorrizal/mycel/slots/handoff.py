@@ -94,6 +94,7 @@ class Handoff:
         self._batches: Iterator[Batch] = iter(())
         self._again: list[Batch] = []
         self._unanswered = 0
+        self._sent: dict[Batch, None] = {}
         self._digests: dict[tuple[str, int], int] = {}
         self._timer: Timer | None = None
 
@@ -108,10 +109,19 @@ class Handoff:
         self.epoch = None
         self._again.clear()
         self._unanswered = 0
+        self._sent.clear()
         pushed, self._digests = self._digests, {}
         self._batches = self._pending(pushed if changed else {})
         # In a turn of its own: a handoff must not hold up what began it.
         self._pump_later(0)
+
+    def left(self) -> dict[str, int]:
+        """How many copies of which bucket are still to be taken; ends it."""
+        found: dict[str, int] = {}
+        for batch in (*self._sent, *self._again, *self._batches):
+            name = batch.push.bucket
+            found[name] = found.get(name, 0) + len(batch.push.entries)
+        return found
 
     def stop(self) -> None:
         """Push no more."""
@@ -137,12 +147,14 @@ class Handoff:
 
     def _send(self, batch: Batch) -> None:
         self._unanswered += 1
+        self._sent[batch] = None
         current = self._round
 
         def answered(answer: Answer | None) -> None:
             if current != self._round:
                 return
             self._unanswered -= 1
+            del self._sent[batch]
             if isinstance(answer, Done):
                 self._pump_later(0)
                 return
