@@ -4,6 +4,8 @@ What moves arrives, in pieces, and is let go only when it has.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.messages import (
@@ -26,7 +28,12 @@ class HandoffTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.parts = Parts(A)
         self.rounds = 0
-        self.handoff = Handoff(
+        self.handoff = Handoff(*self.arguments())
+        self.ask = self.parts.ask
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What a handoff is made of."""
+        return (
             self.parts.runtime,
             self.parts.view,
             self.parts.buckets,
@@ -34,7 +41,6 @@ class HandoffTestCase(SynchronousTestCase):
             lambda: Buckets(self.parts.buckets.entries(), 0),
             self.complete,
         )
-        self.ask = self.parts.ask
 
     def complete(self) -> None:
         self.rounds += 1
@@ -211,6 +217,18 @@ class AgainTests(HandoffTestCase):
         self.assertIsInstance(self.ask.answer(Done()), Buckets)
         self.turn(handoff.PUSH_PAUSE_S)
         self.assertEqual(len(self.pushes()), 1)
+
+    def test_left(self) -> None:
+        """What nobody has taken is counted: sent, to be sent again, and the rest."""
+        for number in range(20):
+            self.parts.store(self.moved_key(number), b"v" * handoff.PUSH_BYTES, 7)
+        self.join()
+        self.ask.answer(Done())
+        self.turn()
+        self.ask.answer(None)
+        self.turn()
+        self.assertEqual(self.handoff.left(), {"b": 19})
+        self.assertEqual(Handoff(*self.arguments()).left(), {})
 
     def test_dead_owner(self) -> None:
         """An owner that is no member any more is not waited for."""
