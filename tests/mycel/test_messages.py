@@ -34,6 +34,7 @@ from mycorrizal.mycel.messages import (
     Pushed,
     Put,
     Refused,
+    Relay,
     Request,
     Touch,
     deadline_of,
@@ -78,6 +79,10 @@ REQUESTS: list[tuple[Request, str]] = [
     (
         Buckets((BucketEntry("s", 1000, None, 4096, 7, 1, ORIGIN),), 3),
         f"930c9197a173cd03e8c0cd10000701{_ORIGIN}03",
+    ),
+    (
+        Relay(ORIGIN, ORIGIN, 1500, b"\x91\x0d", 1),
+        f"960f{_ORIGIN}{_ORIGIN}cd05dcc402910d01",
     ),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]

@@ -168,6 +168,38 @@ class NoFailureTests(SynchronousTestCase):
         five.world.heal()
         five.world.until(lambda: all(n.via == "" for n in five.services[0].nodes()))
 
+    @seeds(3)
+    def test_clock_jumps(self, seed: int) -> None:
+        """Wall clocks that are set forward or back kill nobody (F9)."""
+        five = Five(seed)
+        for number, host in enumerate(five.hosts):
+            host.jump_wall(3600.0 * (-1) ** number)
+            five.world.advance(6.0)
+        five.hosts[0].drift_ppm = 50_000
+        five.world.advance(20)
+        self.assertEqual(five.died, [])
+        self.assertTrue(all(map(five.sees_all, five.services)))
+
+    @seeds(1)
+    def test_flapping_link(self, seed: int) -> None:
+        """
+        A link that breaks each time it has been up for a moment is dialled a
+        few times a minute, not all the time, and both stay members (F56).
+        """
+        five = Five(seed)
+        a, b = five.services[:2]
+        broken = 0
+        for _ in range(10 * 600):
+            five.world.advance(0.1)
+            link = a.link_to(b.me.node_key)
+            if link is not None:
+                broken += 1
+                link.abort()
+        self.assertLess(broken, 30)
+        self.assertGreater(broken, 10)
+        self.assertEqual(five.died, [])
+        five.world.until(lambda: a.link_to(b.me.node_key) is not None, 61)
+
     def test_sixty_four_join(self) -> None:
         """
         64 nodes that start within a second join, with a link for each two, and

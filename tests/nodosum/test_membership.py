@@ -537,7 +537,7 @@ class RestartTests(CoreTestCase):
         return town
 
     def test_old_link_is_closed(self) -> None:
-        """After a crash the restarted node is a member at once, as a new one."""
+        """After a crash the restarted node is a member at once, as a new one (F12)."""
         town = self.restarted(silent=False)
         self.assertEqual(town.nodes["a"].kinds(), ["Joined b", "Died b", "Joined b"])
         told = [what for what, _ in town.nodes["a"].told]
@@ -545,7 +545,7 @@ class RestartTests(CoreTestCase):
         self.assertEqual(town.nodes["a"].peer("b").incarnation, 2)
 
     def test_old_link_hangs(self) -> None:
-        """After a power cut the restarted node is a member 1 s later."""
+        """After a power cut the restarted node is a member 1 s later (F12)."""
         town = self.restarted(silent=True)
         self.assertEqual(town.nodes["a"].kinds(), ["Joined b"])
         town.pass_time(1.2)
@@ -556,7 +556,7 @@ class RestartTests(CoreTestCase):
         self.assertEqual(len(town.nodes["a"].events), 3)
 
     def test_two_live_nodes_with_one_id(self) -> None:
-        """The second is told at once, the first goes on as if nothing were."""
+        """The second is told at once, the first goes on as if nothing were (F13)."""
         for second in (2, 1):
             town = Town("a", "b").joined()
             town.nodes["b"].core.me.established = True
@@ -570,7 +570,7 @@ class RestartTests(CoreTestCase):
             self.assertEqual(len(town.live_wires()), 1)
 
     def test_two_live_nodes_text(self) -> None:
-        """The error names both addresses and says what to do."""
+        """The error names both addresses and says what to do (F13)."""
         error = DuplicateNodeId("b", "10.0.0.3:7000", "10.0.0.2:7000")
         for words in ("'b'", "10.0.0.3:7000", "10.0.0.2:7000", "--node-id"):
             self.assertIn(words, str(error))
@@ -597,7 +597,7 @@ class RestartTests(CoreTestCase):
                     self.assertEqual(first.ids_taken, [])
 
     def test_two_new_twins(self) -> None:
-        """Of two that both start the one that started first stays."""
+        """Of two that both start the one that started first stays (F13)."""
         for dialler in ("b", "c"):
             town = Town("b")
             twin = town.start("b", 2, at="c")
@@ -608,7 +608,7 @@ class RestartTests(CoreTestCase):
             self.assertEqual(town.nodes["b"].ids_taken, [])
 
     def test_clock_that_went_back(self) -> None:
-        """A node that restarts with an earlier incarnation takes a later one."""
+        """A node that restarts with an earlier incarnation takes a later one (F14)."""
         town = Town("a")
         town.start("b", 7)
         town.joined()

@@ -187,7 +187,7 @@ def _trust_responders(original: Any, shake: Handshake, proof: bytes) -> Any:
     return original(shake, shake._proof(handshake._RESPONDER)[1])
 
 
-def _never_dead(original: Any, peer: Any, config: Any, now: float) -> list[Any]:
+def _never_dead(original: Any, peer: Any, *arguments: Any) -> list[Any]:
     return []
 
 
@@ -249,7 +249,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Handoff, "begin", _drop_before_push),
     ),
     "through-early": _canary(
-        "crashes", 0, 1, "copies",
+        "crashes", 3, 4, "copies",
         "a node says that it has pushed all before it has",
         (Settling, "asked", _through_at_once),
     ),
@@ -274,7 +274,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Link, "resume", _lose_a_frame),
     ),
     "sent-twice": _canary(
-        "calm", 0, 1, "messages",
+        "calm", 1, 2, "messages",
         "a message is sent twice",
         (Link, "post", _twice),
     ),
