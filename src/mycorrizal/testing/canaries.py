@@ -234,7 +234,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (View, "change", _stale_primary),
     ),
     "ask-nobody": _canary(
-        "restarts", 9, 10, "acknowledged",
+        "restarts", 18, 19, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
