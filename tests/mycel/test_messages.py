@@ -49,6 +49,7 @@ from mycorrizal.mycel.messages import (
     PutIf,
     PutMany,
     Refused,
+    Relay,
     Request,
     Touch,
     deadline_of,

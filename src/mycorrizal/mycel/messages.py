@@ -165,6 +165,21 @@ class Fetch(Message, tag=9):
     key: Key
 
 
+class Relay(Message, tag=19):
+    """
+    Ask this of a member that I have no link to.  Answered as what is in it.
+
+    :ivar origin: Who asks.
+    :ivar request: Any request but another of these, encoded.
+    """
+
+    to: Origin
+    origin: Origin
+    timeout_ms: Annotated[int, Meta(ge=1, le=2**32)]
+    request: bytes
+    hops: Hops = 0
+
+
 # -- answers ------------------------------------------------------------------------
 
 
@@ -239,11 +254,12 @@ Routed = (
 )  # fmt: skip
 #: What a caller asks of another node.
 Asked = Routed | GetMany | PutMany | Scan | Watch
-Request = (
+Direct = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
     | GetMany | PutMany | Scan | Watch | Copy | Fetch | Push | Claim | Buckets
     | Leaving | Moved | Page | Compare | Offer | Evict
 )  # fmt: skip
+Request = Direct | Relay
 Answer = One | Many | Scanned | Events | Claimed | Paged | Compared | Lacking
 
 #: What answers what, besides `Refused`; `Done` the rest.

@@ -142,6 +142,7 @@ class Moves:
         """Time has passed."""
         now = self._now()
         self._wake_up(now)
+        # There may be a way now to owners that have no link.
         self._writes.tick()
         # Who is heard of, and does not come, counts no more after a while.
         self._perform(self.claims.nodes_changed(self._known(), now))

@@ -16,6 +16,7 @@ from mycorrizal.pulse import render
 from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.messages import (
+    AskLeave,
     AskPing,
     AskSend,
     AskStatus,
@@ -92,6 +93,19 @@ def send(
     session.ask(AskSend(application, data, node_ids), Ok)
     to = render.printable(", ".join(node_ids)) or "all other nodes"
     session.say(f"sent {len(data)} bytes to {to}", {"sent": len(data), "to": node_ids})
+
+
+@pulse.command()
+@click.argument("node_id", metavar="ID")
+@click.pass_obj
+def leave(session: Session, node_id: str) -> None:
+    """
+    Have a node hand over what it holds and leave the cluster.
+
+    Under twist its process ends, as with SIGTERM.
+    """
+    session.ask(AskLeave(node_id), Ok)
+    session.say(f"{render.printable(node_id)} was asked to leave", {"node_id": node_id})
 
 
 @pulse.group(cls=Group)

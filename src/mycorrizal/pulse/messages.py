@@ -131,6 +131,12 @@ class AskTtl(msgspec.Struct, tag="ttl"):
     ttl_s: float | None
 
 
+class AskLeave(msgspec.Struct, tag="leave"):
+    """Leave the cluster, or have another node leave it."""
+
+    node_id: Text
+
+
 class Echo(msgspec.Struct, tag="echo"):
     """Asked of one node by another, to measure the way.  Answered by `Ok`."""
 
@@ -149,6 +155,7 @@ Question = (
     | AskGet
     | AskDelete
     | AskTtl
+    | AskLeave
     | Echo
 )
 
@@ -168,7 +175,12 @@ class NodeStatus(msgspec.Struct):
 
 
 class MemberStatus(msgspec.Struct):
-    """One node, as the one that answers sees it."""
+    """
+    One node, as the one that answers sees it.
+
+    :ivar link: up, down, or ``via`` and the node that hears it in our place;
+        empty for the node itself.
+    """
 
     id: str
     address: str
@@ -177,6 +189,7 @@ class MemberStatus(msgspec.Struct):
     version: str
     host: str
     labels: dict[str, str]
+    link: str = ""
 
 
 class BucketStatus(msgspec.Struct):

@@ -191,7 +191,7 @@ def _trust_responders(original: Any, shake: Handshake, proof: bytes) -> Any:
     return original(shake, shake._proof(handshake._RESPONDER)[1])
 
 
-def _never_dead(original: Any, peer: Any, config: Any, now: float) -> list[Any]:
+def _never_dead(original: Any, peer: Any, *arguments: Any) -> list[Any]:
     return []
 
 
@@ -233,7 +233,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Bucket, "merge", _no_tombstone),
     ),
     "ask-nobody": _canary(
-        "restarts", 9, 10, "acknowledged",
+        "restarts", 18, 19, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
@@ -294,7 +294,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Link, "resume", _lose_a_frame),
     ),
     "sent-twice": _canary(
-        "calm", 0, 1, "messages",
+        "calm", 1, 2, "messages",
         "a message is sent twice",
         (Link, "post", _twice),
     ),

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.mycel.api.calls import Calls, Running
 from mycorrizal.mycel.arguments import prefix_bytes
-from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, SCAN_KEYS_MAX
+from mycorrizal.mycel.config import KEY_BYTES_MAX, OPERATION_TIMEOUT_S, SCAN_KEYS_MAX
 from mycorrizal.mycel.messages import Get, Refused
 from mycorrizal.mycel.operations.scanning import START, OnPage, Page, Place, Scanning
 from mycorrizal.mycel.slots.placement import SLOTS

@@ -30,7 +30,7 @@ from mycorrizal.nodosum import ANSWERED, LINK_LOST, TIMED_OUT, Link
 from mycorrizal.runtime import Runtime, Timer
 
 #: How often an operation may be passed on before it is sent back.
-HOPS_MAX = 2
+HOPS_MAX = 3
 #: Pause before an operation is tried again: its primary is changing.
 RETRY_S = 0.02
 
