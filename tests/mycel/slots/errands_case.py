@@ -4,6 +4,9 @@ One node on its errands among others, each of which holds what it holds.
 
 from __future__ import annotations
 
+import itertools
+from functools import cache
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.buckets import BucketTable
@@ -16,6 +19,15 @@ from mycorrizal.mycel.slots.slotset import ALL_SLOTS, slots_of
 from tests.mycel.parts import ME, A, Parts, agree, key_in
 
 INF = float("inf")
+
+
+@cache
+def keys_in(seed: int, slot: int, count: int) -> list[bytes]:
+    """So many keys of 8 bytes that fall in a slot, ascending."""
+    every = (b"%08d" % number for number in itertools.count())
+    return list(
+        itertools.islice((it for it in every if slot_of(seed, it) == slot), count)
+    )
 
 
 class Other:
