@@ -106,9 +106,8 @@ class ServingTests(RouterTestCase):
 
     def test_not_begun(self) -> None:
         """One that waits for its slot to settle is not done."""
-        self.parts.view.unsettled[self.here] = True
-        self.parts.view.waiting_for.add(A)
-        self.serve(1, Put("b", self.ours, b"value", 0, 0))
+        self.unsettle(A)
+        self.serve(1, Put("b", self.ours, None, 0, 0))
         self.serving.cancelled(1, cast(Link, self.caller))
         self.parts.ask.answer(Found(None), A)
         self.assertEqual((self.parts.ask.asked, len(self.serving)), ([], 0))

@@ -254,13 +254,18 @@ class Writes:
         self._forget(write)
         if held:
             self._stand(write, held)
-        elif write.bucket.dropped and not write.stands:
-            write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
-        elif not write.stands:
-            # Some may have it: an older one is not to be read here after it.
-            self._keep(write)
-            text = "not all owners answered in time"
-            write.done(Refused(INDETERMINATE, text))
+        elif write.bucket.dropped:
+            if not write.stands:
+                write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
+        else:
+            # It is here in any case, and owners may lack it.
+            for owner in self._view.owners(write.slot, write.bucket.owners):
+                if owner != self._view.me and owner not in write.held:
+                    self._behind(write.bucket, owner, write.slot)
+            if not write.stands:
+                self._keep(write)
+                text = "not all owners answered in time"
+                write.done(Refused(INDETERMINATE, text))
 
     def _stand(self, write: Write, held: Sequence[bytes]) -> None:
         """A version is on as many nodes as its bucket demands: acknowledge it."""
