@@ -95,12 +95,16 @@ class Cache:
     which outlives the 5 it takes to find a silent node dead; at most a day) and
     then fails with `Indeterminate`: it may or may not have taken effect.
     Nothing is raised at once: what a call can't be given fails its Deferred.
+
+    :ivar awake_until: If it is later than this (monotonic) the node did not run
+        for so long that others have given it up, and has not noticed it yet.
     """
 
     _log = Logger()
 
     def __init__(self, insides: Insides) -> None:
         self.running = False
+        self.awake_until = float("-inf")
         self._insides = insides
         self._runtime = insides.runtime
         self._now = insides.runtime.now
@@ -200,7 +204,9 @@ class Cache:
             # Which of them it is, is found out slowly.
             return self._ask(bucket, key, timeout_s, Get, _value)
         if self._primaries[slot] == self._me and not self._unsettled[slot]:
-            return succeed(opened.store.get(slot, raw, self._now()))
+            now = self._now()
+            if now < self.awake_until:
+                return succeed(opened.store.get(slot, raw, now))
         return self._route(Get(bucket, raw), slot, timeout_s, _value)
 
     def entry(
@@ -318,7 +324,11 @@ class Cache:
                     self._insides.clock.observe(answer.stamp)
                 result.callback(convert(answer))
 
-        deadline = self._now() + timeout_s
+        now = self._now()
+        if now >= self.awake_until:
+            # Whatever is due comes first, above all the look at the clock.
+            self._runtime.poke()
+        deadline = now + timeout_s
         operation = self._insides.router.route(request, slot, deadline, done)
         if not result.called:
             waiting[result] = None

@@ -40,6 +40,7 @@ from mycorrizal.mycel.settling import Settling
 from mycorrizal.mycel.slots.handoff import Handoff
 from mycorrizal.mycel.slots.placement import SLOTS, bucket_seed, slot_of
 from mycorrizal.mycel.slots.view import SlotMember, View
+from mycorrizal.mycel.waking import Waking
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
@@ -116,6 +117,7 @@ class MycelService(Service):
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
         self._handed_over = False
+        self._waking = Waking(nodosum.config.dead_after_s, self._linked)
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
@@ -164,6 +166,9 @@ class MycelService(Service):
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
+        if self._waking.found(now) and not self.view.waiting_for:
+            self.view.unsettled[:] = bytes(SLOTS)
+        self._look_at_the_clock(now)
         # While slots move, what has expired stays: it keeps out the older
         # versions that others may still push.
         if not self.view.waiting_for:
@@ -173,6 +178,10 @@ class MycelService(Service):
         self._writes.expire()
         self._settling.ask()
         self._settling.answer()
+
+    def _look_at_the_clock(self, now: float) -> None:
+        others = self.view.members.keys() - {self.view.me}
+        self.cache.awake_until = self._waking.look(now, others)
 
     # -- members ----------------------------------------------------------------
 
@@ -217,12 +226,18 @@ class MycelService(Service):
         self._members_changed()
 
     def _members_changed(self) -> bool:
+        now = self.runtime.now()
+        self._look_at_the_clock(now)
         members = [
             SlotMember(peer.node_key, peer.incarnation, peer.host)
             for peer in self.nodosum.membership.members()
         ]
         if not self.view.change([self._me, *members]):
             return False
+        if self._waking.missing(now):
+            # Others have written what was ours: nothing is known until they
+            # are found again.
+            self.view.unsettled[:] = b"\1" * SLOTS
         for bucket in self.buckets.by_name.values():
             self._lead(bucket)
         self._primary.members_changed()
@@ -242,7 +257,10 @@ class MycelService(Service):
 
     def _meeting(self) -> bool:
         """Whether we have heard of nodes that we are about to link with."""
-        since = self.runtime.now() - self.nodosum.config.dead_after_s
+        now = self.runtime.now()
+        if self._waking.missing(now):
+            return True
+        since = now - self.nodosum.config.dead_after_s
         return any(
             peer.state is PeerState.JOINING and peer.since > since
             for peer in self.nodosum.membership.peers.values()

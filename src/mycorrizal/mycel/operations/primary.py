@@ -204,11 +204,14 @@ class Primary:
         # put must be newer than that.
         view, name, key = self._view, bucket.settings.name, request.key
         holders = set(view.waiting_for)
-        if (name, key) in self._fetched or not holders:
+        if (name, key) in self._fetched:
             self._perform_settled(bucket, slot, request, deadline, done)
             return
         if self._meeting():
             done(Refused(NOT_OWNER))
+            return
+        if not holders:
+            self._perform_settled(bucket, slot, request, deadline, done)
             return
         epoch = view.epoch
 
