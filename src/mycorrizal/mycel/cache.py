@@ -81,8 +81,10 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
             # Which of them it is, is found out slowly.
             return self._ask(bucket, key, timeout_s, Get, _value)
         if self._status[slot] == SETTLED:
-            value = opened.store.get(slot, raw, self._now())
-            return self._decode(bucket, value) if self._codecs else succeed(value)
+            now = self._now()
+            if now < self.awake_until:
+                value = opened.store.get(slot, raw, now)
+                return self._decode(bucket, value) if self._codecs else succeed(value)
         convert = self._reading(bucket) if self._codecs else _value
         return self._route(Get(bucket, raw), slot, timeout_s, convert)
 

@@ -135,4 +135,3 @@ class MycelConfig:
     """
 
     buckets: tuple[BucketSettings, ...] = ()
-    drain_timeout_s: float = 8.0

@@ -148,6 +148,7 @@ class MycelService(Service):
         )
         moves.connect(self._writes, self._primary, self.router)
         moves.settled_down = self._check_drained
+        moves.looked_at_the_clock = self._looked_at_the_clock
         self.outboxes = Outboxes(runtime, claims, buckets)
         self._serving = Serving(self, runtime, self.router, buckets, self.outboxes)
         self.cache = Cache(self)
@@ -212,6 +213,9 @@ class MycelService(Service):
                 bucket.store.pop_due(now, SWEEP_MAX)
         self.moves.tick()
         self.outboxes.expire()
+
+    def _looked_at_the_clock(self, awake_until: float) -> None:
+        self.cache.awake_until = awake_until
 
     # -- members ----------------------------------------------------------------
 

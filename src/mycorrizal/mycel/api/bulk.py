@@ -166,7 +166,7 @@ class BulkCalls(Calls):
                 result.callback(done)
 
         slots = [self._insides.slot(request) for request in requests]
-        deadline = self._now() + timeout_s
+        deadline = self._awake() + timeout_s
         router = self._insides.router
         return self._run(
             len(keys),

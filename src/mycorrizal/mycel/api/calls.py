@@ -78,10 +78,13 @@ class Calls:
     The calls of one node's callers that are under way, and what they share.
 
     :ivar running: Whether calls are taken.
+    :ivar awake_until: If it is later than this (monotonic) the node did not run
+        for so long that others have given it up, and has not noticed it yet.
     """
 
     def __init__(self, insides: Insides) -> None:
         self.running = False
+        self.awake_until = float("-inf")
         self._insides = insides
         self._runtime = insides.runtime
         self._now = insides.runtime.now
@@ -91,6 +94,14 @@ class Calls:
         self._waiting: dict[Deferred[Any], Callable[[], None]] = {}
         #: Operations under way, each key of a bulk call one of them.
         self._in_flight = 0
+
+    def _awake(self) -> float:
+        """The time; whatever is due comes first if this node overslept."""
+        now = self._now()
+        if now >= self.awake_until:
+            # Above all the look at the clock.
+            self._runtime.poke()
+        return now
 
     def _check_running(self, timeout_s: object) -> None:
         """
@@ -172,7 +183,7 @@ class Calls:
             else:
                 result.callback(value)
 
-        deadline = self._now() + timeout_s
+        deadline = self._awake() + timeout_s
         operation = self._insides.router.route(request, slot, deadline, done)
         if not result.called:
             self._waiting[result] = _nothing if operation is None else operation.cancel

@@ -70,7 +70,7 @@ class ScanCalls(Calls):
                 raise ConfigError("limit", f"must be 1 to {SCAN_KEYS_MAX}")
         except MycorrizalError as error:
             return fail(error)
-        opened, deadline = self._buckets[bucket], self._now() + timeout_s
+        opened, deadline = self._buckets[bucket], self._awake() + timeout_s
         insides = self._insides
 
         def finish(result: Deferred[ScanPage], outcome: Page | Refused) -> None:
