@@ -57,6 +57,19 @@ class CheckerTests(SynchronousTestCase):
     def store(self, node: Mycorrizal) -> Bucket:
         return node.mycel.buckets.by_name[BUCKET].store
 
+    def test_evicted_copy(self) -> None:
+        """An owner need not have what it let go for want of room."""
+        cluster = SimCluster(3, seed=1, buckets=["tiny:max_entries=2,replicas=2"])
+        cluster.until(cluster.formed)
+        for number in range(12):
+            put = cluster[0].cache().put("tiny", f"k{number}", b"v")
+            cluster.result_of(put)
+        cluster.until(cluster.converged)
+        cluster.check_invariants()
+        self.assertNotEqual(list(copies_are_wrong(cluster.nodes)), [])
+        held = [node.mycel.buckets.by_name["tiny"].store for node in cluster.nodes]
+        self.assertEqual([store.entries for store in held], [2, 2, 2])
+
     def test_missing_copy(self) -> None:
         """A copy that an owner has lost."""
         self.store(self.owners[1]).drop_slot(SLOT, Cause.MOVED)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.service import Mycorrizal
+from mycorrizal.testing.evictions import Evictions
 
 
 def views_differ(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
@@ -30,8 +31,14 @@ def views_differ(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
             yield f"{node_id} knows buckets {table}, not {tables[nodes[0].node_id]}"
 
 
-def copies_are_wrong(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
-    """Each key is on exactly its owners, in one version with one value."""
+def copies_are_wrong(
+    nodes: Sequence[Mycorrizal], evictions: Evictions | None = None
+) -> Iterator[str]:
+    """
+    Each key is on exactly its owners, in one version with one value.
+
+    :param evictions: What nodes have let go: an owner need not have that.
+    """
     by_key = {node.nodosum.me.node_key: node for node in nodes}
     buckets = {name for node in nodes for name in node.mycel.buckets.by_name}
     for name in sorted(buckets):
@@ -40,7 +47,7 @@ def copies_are_wrong(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
                 node_key: _held(node, name, slot) for node_key, node in by_key.items()
             }
             if any(held.values()):
-                yield from _compare(name, slot, held, by_key)
+                yield from _compare(name, slot, held, by_key, evictions)
 
 
 def _held(
@@ -63,6 +70,7 @@ def _compare(
     slot: int,
     held: dict[bytes, dict[bytes, tuple[int, bytes, bytes | None]]],
     by_key: dict[bytes, Mycorrizal],
+    evictions: Evictions | None,
 ) -> Iterator[str]:
     # Not all know the bucket where something is wrong.
     node = next(it for it in by_key.values() if name in it.mycel.buckets.by_name)
@@ -72,7 +80,11 @@ def _compare(
     for key in sorted({key for copies in held.values() for key in copies}):
         holders = {node_key for node_key, copies in held.items() if key in copies}
         place = f"{name}/{key!r} in slot {slot}"
-        if holders != owners:
+        lacking = {by_key[owner] for owner in owners - holders}
+        if evictions is not None and lacking:
+            stamp, origin = max(c[key][:2] for c in held.values() if key in c)
+            lacking -= evictions.by(name, key, (stamp, origin.hex()))
+        if lacking or holders - owners:
             on = sorted(by_key[node_key].node_id for node_key in holders)
             wanted = sorted(by_key[node_key].node_id for node_key in owners)
             yield f"{place} is on {on}, its owners are {wanted}"

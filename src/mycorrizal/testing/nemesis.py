@@ -18,6 +18,7 @@ from mycorrizal.testing.arena import NODES_MAX, Arena
 from mycorrizal.testing.cluster import SECRET
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.host import Farewell, HostState
+from mycorrizal.testing.meddler import Meddler
 from mycorrizal.testing.plans import Fault, changes_members
 from mycorrizal.testing.tls import SimTls
 
@@ -79,6 +80,7 @@ class Nemesis:
             kinds.NAMES: self._lose_names,
             kinds.RAISING: self._raise,
             kinds.STRANGER: self._stranger,
+            kinds.MEDDLER: self._meddle,
         }
 
     def begin(self, faults: Iterable[Fault]) -> None:
@@ -272,6 +274,23 @@ class Nemesis:
         self.arena.world.names.update(self._names)
         self._names.clear()
 
+    def _meddle(self, fault: Fault) -> bool:
+        pair, arena = self._pair(fault), self.arena
+        if pair is None:
+            return False
+
+        def ready() -> bool:
+            # Whoever is just starting gives up when all refuse it.
+            return all(map(arena.awake, pair))
+
+        if not ready():
+            return False
+        a, b = (arena.hosts[number] for number in pair)
+        arena.world.rewrite(a, b, Meddler(fault.how, ready).rewrite)
+        arena.world.reset(a, b)
+        self._later(fault.for_s, arena.world.rewrite, a, b, None)
+        return True
+
     # -- clocks, applications, strangers --------------------------------------
 
     def _clock(self, fault: Fault) -> bool:
@@ -331,6 +350,7 @@ class Nemesis:
                 if a is not b:
                     world.slow(a, b, None)
                     world.lossy(a, b, None)
+                    world.rewrite(a, b, None)
         self._find_names()
         self.raising.clear()
         for stranger in self.strangers:

@@ -36,6 +36,7 @@ from typing import Final
 import attrs
 
 from mycorrizal.testing.conditions import Conditions
+from mycorrizal.testing.evictions import Evictions
 from mycorrizal.testing.history import FAIL, INFO, Operation, Version
 
 #: What an answer may be late on a busy node, in seconds.
@@ -65,12 +66,12 @@ class Verdict:
 
 
 def judge(
-    found: Sequence[Operation], conditions: Conditions, evicting: frozenset[str]
+    found: Sequence[Operation], conditions: Conditions, evictions: Evictions
 ) -> Verdict:
     """
     Judge a whole history, read to the end when all was quiet.
 
-    :param evicting: Buckets with too little room, whose values may go.
+    :param evictions: What nodes let go for want of room.
     """
     verdict = Verdict()
     places: dict[tuple[str, str], list[Operation]] = {}
@@ -81,9 +82,9 @@ def judge(
             split = conditions.splits.touch(operation.began, operation.ended)
             verdict.excluded += split
             verdict.judged += not split
-    for (bucket, _), of_key in sorted(places.items()):
-        key = _Key(of_key, conditions, bucket in evicting)
-        for check in (key.order, key.phantom, key.expired, key.stale):
+    for _, of_key in sorted(places.items()):
+        key = _Key(of_key, conditions, evictions)
+        for check in (key.order, key.phantom, key.expired, key.stale, key.evicted):
             verdict.problems += check()
     return verdict
 
@@ -101,11 +102,11 @@ class _Key:
     """The operations of one key, in the order in which they began."""
 
     def __init__(
-        self, found: list[Operation], conditions: Conditions, evicting: bool
+        self, found: list[Operation], conditions: Conditions, evictions: Evictions
     ) -> None:
         self.found = found
         self.conditions = conditions
-        self.evicting = evicting
+        self.evictions = evictions
         self.written = {op.value: op for op in found if op.op == "put"}
         self.acknowledged = [op for op in found if op.acknowledged]
 
@@ -172,7 +173,7 @@ class _Key:
             version = self._version_of(read)
             if read.found is None:
                 seen = version is not None and version >= _version(write)
-                if write.op == "delete" or self.evicting or seen:
+                if write.op == "delete" or seen or self._evicted(read, write):
                     continue
                 if not self._gone(read, write):
                     yield read.ended, "acknowledged", f"{read} does not see {write}"
@@ -180,7 +181,26 @@ class _Key:
                 what = "deleted" if write.op == "delete" else "stale"
                 if _soonest(write) <= read.ended:
                     what = "returned"
+                elif self._evicted(read, write):
+                    what = "evicted"
                 yield read.ended, what, f"{read} does not see {write}"
+
+    def evicted(self) -> Iterator[Problem]:
+        """What was missed for having been evicted is not read again."""
+        missed: list[Operation] = []
+        for read in self.found:
+            if not read.reads or self._excused(read):
+                continue
+            if read.found is None:
+                missed.append(read)
+                continue
+            put = self.written.get(read.found)
+            for earlier in missed:
+                if put is None or not put.ended < earlier.began:
+                    continue
+                if earlier.ended < read.began and self._evicted(earlier, put):
+                    yield read.ended, "evicted", f"{read}, which {earlier} missed"
+                    break
 
     # -- excuses --------------------------------------------------------------
 
@@ -191,6 +211,14 @@ class _Key:
 
     def _lost(self, write: Operation) -> bool:
         return self.conditions.may_be_lost(write.began, write.ended, write.copies)
+
+    def _evicted(self, read: Operation, write: Operation) -> bool:
+        """Whether a read may have missed a write for having been evicted."""
+        if write.version is None:
+            return False
+        return self.evictions.excuse_read(
+            read.bucket, read.key.encode(), write.version, read.ended
+        )
 
     def _version_of(self, read: Operation) -> Version | None:
         """Of what was read, a tombstone too; None if it can't be known."""
