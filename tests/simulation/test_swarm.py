@@ -52,6 +52,9 @@ class SwarmTests(Quiet, SynchronousTestCase):
         done = swarm("--seeds", str(SEEDS), "--profile", "every", "--jobs", "2")
         print("\n" + "\n".join(done.stdout.splitlines()[-2:]))
         self.assertEqual(done.returncode, 0, done.stdout[-20_000:] + done.stderr)
+        # What never happens proves nothing.
+        self.assertNotRegex(done.stdout, r"(?m)^ +0  \w")
+        self.assertIn(" 0 losses, 0 findings", done.stdout)
 
     def test_failed_once(self) -> None:
         """What was wrong once does not come back."""

@@ -176,9 +176,38 @@ class SimCluster:
             *([self.hosts[number] for number in group] for group in groups)
         )
 
+    def cut(self, a: int, b: int, *, one_way: bool = False) -> None:
+        """
+        Cut two nodes from each other; bytes wait until `heal`.
+
+        :param one_way: Only what the first says to the second.
+        """
+        self.world.cut(self.hosts[a], self.hosts[b], one_way)
+
     def heal(self) -> None:
         """Undo all cuts."""
         self.world.heal()
+
+    def slow(
+        self,
+        a: int,
+        b: int,
+        bytes_per_s: float | None = None,
+        *,
+        latency_ms: float | None = None,
+    ) -> None:
+        """
+        Make what lies between two nodes slow, both ways.
+
+        :param bytes_per_s: Its bandwidth; None: any.
+        :param latency_ms: Of one way, for each byte; None: as everywhere.
+        """
+        ends = self.hosts[a], self.hosts[b]
+        self.world.slow(*ends, bytes_per_s)
+        for link in (self.world.link(*ends), self.world.link(*ends[::-1])):
+            link.latency = None
+        if latency_ms is not None:
+            self.world.latency_ms(latency_ms, latency_ms, ends)
 
     # -- what is so -------------------------------------------------------------
 

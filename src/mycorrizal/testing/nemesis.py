@@ -27,6 +27,8 @@ PAUSE_SPLITS_S: Final = 4.0
 #: Cuts of one pair follow each other after this, so that together they are no
 #: longer than each.
 CUT_REST_S: Final = 8.0
+#: Soon after its wall clock was set, a process is woken by its watchdog.
+NOTICED_S: Final = 0.3
 #: How often a patient fault looks whether it may happen now.
 PATIENCE_S: Final = 0.25
 #: The secret of those who do not know the cluster's.
@@ -294,7 +296,11 @@ class Nemesis:
     # -- clocks, applications, strangers --------------------------------------
 
     def _clock(self, fault: Fault) -> bool:
-        self.arena.hosts[self._number(fault)].jump_wall(fault.strength)
+        host = self.arena.hosts[self._number(fault)]
+        host.jump_wall(fault.strength)
+        reactor, runtime = host.reactor, host.runtime
+        # There are no threads here, and so nobody else to notice it.
+        self._later(NOTICED_S, reactor.perform, lambda _: runtime.poke())
         return True
 
     def _drift(self, fault: Fault) -> bool:
