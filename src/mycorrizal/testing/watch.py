@@ -60,7 +60,8 @@ class Watch:
         self._second_links: dict[tuple[str, bytes], float] = {}
         self._changed: dict[Link, None] = {}
         self._clocks: dict[tuple[int, int], int] = {}
-        self._versions: dict[tuple[int, int, str, bytes], _Seen] = {}
+        #: By number: the process that was looked at last, and what it had.
+        self._versions: dict[int, tuple[int, dict[tuple[str, bytes], _Seen]]] = {}
 
     @property
     def arena(self) -> Arena:
@@ -144,21 +145,23 @@ class Watch:
         self._clocks[process] = last
 
     def _look_at_versions(self, number: int, node: Mycorrizal) -> None:
-        life, before = self.arena.lives[number], self._versions
-        now, clock = dict[tuple[int, int, str, bytes], _Seen](), node.runtime.now()
+        life = self.arena.lives[number]
+        was_life, before = self._versions.get(number, (life, {}))
+        if life != was_life:
+            before = {}
+        now, clock = dict[tuple[str, bytes], _Seen](), node.runtime.now()
         for name, bucket in node.mycel.buckets.by_name.items():
-            for table in bucket.store._tables:
+            # Most slots are empty.
+            for table in filter(None, bucket.store._tables):
                 for key, entry in table.items():
-                    place = number, life, name, key
+                    place = name, key
                     seen = now[place] = entry.stamp, entry.origin, entry.deadline
                     last = before.get(place, seen)
                     # What has expired leaves nothing that an older one could
                     # be compared with.
                     if seen[:2] < last[:2] and last[2] > clock:
                         self._went_back(node, name, key, (last[0], last[1].hex()))
-        for place in [p for p in before if p[:2] == (number, life)]:
-            del before[place]
-        before.update(now)
+        self._versions[number] = life, now
 
     def _went_back(
         self, node: Mycorrizal, name: str, key: bytes, before: Version
