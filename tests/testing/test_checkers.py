@@ -88,6 +88,15 @@ class CheckerTests(SynchronousTestCase):
         self.plant(self.owners[0], b"Grace", entry.stamp + 1)
         self.check(f"{BUCKET}/{KEY!r} in slot {SLOT} has 2 versions: ")
 
+    def test_copies_live_apart(self) -> None:
+        """A copy of one owner may have a moment more to live than the other's."""
+        for ttl_s in (2.001, 1.999, 1.995):
+            for node in self.owners:
+                self.store(node).drop_slot(SLOT, Cause.MOVED)
+            for node, more_s in zip(self.owners, (0.0, 0.01), strict=True):
+                self.plant(node, VALUE, 1, ttl_s + more_s)
+            self.assertEqual(self.problems(), [], ttl_s)
+
     def test_about_to_expire(self) -> None:
         """What expires in this moment may be gone from one node already."""
         for ttl_s, found in ((1.9, 0), (2.1, 1)):

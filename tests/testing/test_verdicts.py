@@ -240,6 +240,14 @@ class VerdictTests(SynchronousTestCase):
         self.did("get", timeout_s=2.0, took_s=2.6)
         self.check("time")
 
+    def test_cut_short(self) -> None:
+        """What is still under way at the end is late if it should have ended."""
+        self.history.invoke(1.0, "c0", "get", "b", "k", timeout_s=2.0)
+        found = operations(self.history.records)
+        for now, late in ((3.5, 0), (3.6, 1)):
+            verdict = judge(found, self.conditions, self.evictions, now)
+            self.assertEqual(len(verdict.problems), late)
+
     def test_late_for_a_pause(self) -> None:
         """... which is right if a process stood still as long."""
         self.conditions.pauses.append((0.5, 1.5))

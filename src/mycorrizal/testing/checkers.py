@@ -9,10 +9,17 @@ returns one line for each thing that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
+
+import attrs
 
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.service import Mycorrizal
 from mycorrizal.testing.evictions import Evictions
+
+#: A key of which no copy has more left than this may be gone from one node and
+#: not from another: copies live from when they arrive, by clocks of their own.
+ABOUT_TO_EXPIRE_S: Final = 2.0
 
 
 def views_differ(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
@@ -50,25 +57,34 @@ def copies_are_wrong(
                 yield from _compare(name, slot, held, by_key, evictions)
 
 
-def _held(
-    node: Mycorrizal, name: str, slot: int
-) -> dict[bytes, tuple[int, bytes, bytes | None]]:
+@attrs.frozen
+class _Copy:
+    """What one node holds of a key; `remaining_s` is its time to live."""
+
+    version: tuple[int, bytes]
+    value: bytes | None
+    remaining_s: float
+
+
+_Held = dict[bytes, dict[bytes, _Copy]]
+
+
+def _held(node: Mycorrizal, name: str, slot: int) -> dict[bytes, _Copy]:
     bucket = node.mycel.buckets.by_name.get(name)
     if bucket is None or not bucket.store.count(slot):
         return {}
     now = node.runtime.now()
     return {
-        entry.key: (entry.stamp, entry.origin, entry.value)
+        entry.key: _Copy(entry.version, entry.value, entry.deadline - now)
         for entry in bucket.store.scan(slot, b"", bucket.store.count(slot))
-        # What is about to expire may be gone from one node and not another.
-        if entry.deadline > now + 2
+        if entry.deadline > now
     }
 
 
 def _compare(
     name: str,
     slot: int,
-    held: dict[bytes, dict[bytes, tuple[int, bytes, bytes | None]]],
+    held: _Held,
     by_key: dict[bytes, Mycorrizal],
     evictions: Evictions | None,
 ) -> Iterator[str]:
@@ -78,16 +94,18 @@ def _compare(
         node.mycel.view.placement.owners(slot, node.mycel.buckets.by_name[name].owners)
     )
     for key in sorted({key for copies in held.values() for key in copies}):
-        holders = {node_key for node_key, copies in held.items() if key in copies}
+        found = {owner: copies[key] for owner, copies in held.items() if key in copies}
+        if max(copy.remaining_s for copy in found.values()) <= ABOUT_TO_EXPIRE_S:
+            continue
         place = f"{name}/{key!r} in slot {slot}"
-        lacking = {by_key[owner] for owner in owners - holders}
+        lacking = {by_key[owner] for owner in owners - found.keys()}
         if evictions is not None and lacking:
-            stamp, origin = max(c[key][:2] for c in held.values() if key in c)
+            stamp, origin = max(copy.version for copy in found.values())
             lacking -= evictions.by(name, key, (stamp, origin.hex()))
-        if lacking or holders - owners:
-            on = sorted(by_key[node_key].node_id for node_key in holders)
+        if lacking or found.keys() - owners:
+            on = sorted(by_key[node_key].node_id for node_key in found)
             wanted = sorted(by_key[node_key].node_id for node_key in owners)
             yield f"{place} is on {on}, its owners are {wanted}"
-        versions = {copies[key] for copies in held.values() if key in copies}
+        versions = {(copy.version, copy.value) for copy in found.values()}
         if len(versions) > 1:
-            yield f"{place} has {len(versions)} versions: {sorted(versions)[:3]}"
+            yield f"{place} has {len(versions)} versions: {sorted(versions, key=repr)[:3]}"

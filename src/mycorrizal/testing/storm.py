@@ -267,6 +267,8 @@ class Storm:
                     )
         limit_s = arena.world.now_s + 6
         while workload.under_way and arena.world.now_s < limit_s:
+            if self.cut_short:
+                return
             self._advance(_STEP_S)
         living = frozenset(
             f"{node.node_id}.{arena.lives[arena.number(node)]}"
@@ -291,9 +293,9 @@ class Storm:
     # -- what came of it ------------------------------------------------------
 
     def _report(self, found: list[Operation], digest: str, story: str) -> Report:
-        verdict = judge(found, self.conditions, self.arena.evictions)
-        problems = [*self.watch.problems, *verdict.problems]
         now = self.arena.world.now_s
+        verdict = judge(found, self.conditions, self.arena.evictions, now)
+        problems = [*self.watch.problems, *verdict.problems]
         both = [*self.postbox.problems, *self.nemesis.problems]
         problems += [(now, invariant, text) for invariant, text in both]
         problems += [(now, "errors", text) for text in self._errors()]
@@ -302,7 +304,10 @@ class Storm:
             problems += [
                 (op.ended, "progress", f"{op} {op.error}")
                 for op in found
-                if op.outcome == "info" and op.error[:9] != "Cancelled"
+                if op.outcome == "info"
+                and op.error[:9] != "Cancelled"
+                # What is under way when the storm is cut short may succeed.
+                and op.ended <= now
             ]
         for it in self.arena.evictions:
             self.sometimes.saw(EVICTED if it.led else EVICTED_COPY)

@@ -66,17 +66,21 @@ class Verdict:
 
 
 def judge(
-    found: Sequence[Operation], conditions: Conditions, evictions: Evictions
+    found: Sequence[Operation],
+    conditions: Conditions,
+    evictions: Evictions,
+    now: float = float("inf"),
 ) -> Verdict:
     """
     Judge a whole history, read to the end when all was quiet.
 
     :param evictions: What nodes let go for want of room.
+    :param now: When the history was cut short, if it was.
     """
     verdict = Verdict()
     places: dict[tuple[str, str], list[Operation]] = {}
     for operation in found:
-        verdict.problems += _in_time(operation, conditions)
+        verdict.problems += _in_time(operation, conditions, now)
         if operation.key:
             places.setdefault((operation.bucket, operation.key), []).append(operation)
             split = conditions.splits.touch(operation.began, operation.ended)
@@ -89,8 +93,10 @@ def judge(
     return verdict
 
 
-def _in_time(operation: Operation, conditions: Conditions) -> Iterator[Problem]:
-    took_s = operation.ended - operation.began
+def _in_time(
+    operation: Operation, conditions: Conditions, now: float
+) -> Iterator[Problem]:
+    took_s = min(operation.ended, now) - operation.began
     limit_s = operation.timeout_s * (1 + CLOCKS_WRONG) + LATE_S
     limit_s += conditions.paused_s(operation.began, operation.began + limit_s)
     if operation.timeout_s and took_s > limit_s:
