@@ -17,8 +17,8 @@ from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.service import Mycorrizal
 from mycorrizal.testing.evictions import Evictions
 
-#: A key of which no copy has more left than this may be gone from one node and
-#: not from another: copies live from when they arrive, by clocks of their own.
+#: Copies with less to live than this, in seconds, need not be anywhere: they
+#: live from when they arrive, and by clocks of their own.
 ABOUT_TO_EXPIRE_S: Final = 2.0
 
 
@@ -95,17 +95,19 @@ def _compare(
     )
     for key in sorted({key for copies in held.values() for key in copies}):
         found = {owner: copies[key] for owner, copies in held.items() if key in copies}
-        if max(copy.remaining_s for copy in found.values()) <= ABOUT_TO_EXPIRE_S:
+        last = {o: c for o, c in found.items() if c.remaining_s > ABOUT_TO_EXPIRE_S}
+        if not last:
             continue
         place = f"{name}/{key!r} in slot {slot}"
         lacking = {by_key[owner] for owner in owners - found.keys()}
         if evictions is not None and lacking:
-            stamp, origin = max(copy.version for copy in found.values())
+            stamp, origin = max(copy.version for copy in last.values())
             lacking -= evictions.by(name, key, (stamp, origin.hex()))
-        if lacking or found.keys() - owners:
+        if lacking or last.keys() - owners:
             on = sorted(by_key[node_key].node_id for node_key in found)
             wanted = sorted(by_key[node_key].node_id for node_key in owners)
             yield f"{place} is on {on}, its owners are {wanted}"
-        versions = {(copy.version, copy.value) for copy in found.values()}
+        versions = {(copy.version, copy.value) for copy in last.values()}
         if len(versions) > 1:
-            yield f"{place} has {len(versions)} versions: {sorted(versions, key=repr)[:3]}"
+            some = sorted(versions, key=repr)[:3]
+            yield f"{place} has {len(versions)} versions: {some}"
