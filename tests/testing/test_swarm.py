@@ -141,7 +141,7 @@ class CommandTests(Quiet, SynchronousTestCase):
         )
         self.assertEqual(code, 0)
         self.assertTrue(lines[0].startswith("seed 3, crashes: "))
-        self.assertTrue(lines[2].startswith("  fault 0: at "))
+        self.assertTrue(lines[3].startswith("  fault 0: at "))
         self.assertTrue(lines[-1].startswith("1 seeds"))
 
     def test_digests(self) -> None:
@@ -234,6 +234,7 @@ class CommandTests(Quiet, SynchronousTestCase):
             ("--seeds", "-1"),
             ("--seeds", str(swarm.SEEDS_MAX + 1)),
             ("--failures-max", "0"),
+            ("--record", "x", "--canary", "early-ok"),
             ("--faults", "x"),
             ("--jobs", "0"),
             ("--jobs", str(swarm.JOBS_MAX + 1)),

@@ -45,9 +45,9 @@ class TellingTests(SynchronousTestCase):
         faults = draw_plan(3, "all").faults
         lines = list(plan_lines(3, "all"))
         self.assertTrue(lines[0].startswith("seed 3, all: "))
-        self.assertEqual(len(lines), 2 + len(faults))
-        self.assertIn(f"fault 1: at {faults[1].at_s:.3f} s", lines[3])
-        self.assertEqual(list(plan_lines(3, "all", [1])), [*lines[:2], lines[3]])
+        self.assertEqual(len(lines), 3 + len(faults))
+        self.assertIn(f"fault 1: at {faults[1].at_s:.3f} s", lines[4])
+        self.assertEqual(list(plan_lines(3, "all", [1])), [*lines[:3], lines[4]])
 
     def test_no_git(self) -> None:
         """Where the commit can't be known, that is said."""

@@ -323,7 +323,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: The exit code: 0, 1 on a finding, 2 if the command makes no sense,
         130 when interrupted.
     """
-    options = parser().parse_args(arguments)
+    made = parser()
+    options = made.parse_args(arguments)
+    if options.record is not None and options.canary is not None:
+        made.error("--record is for real failures, not for a planted bug's")
     log_nowhere()
     tally, code = Tally(), 0
     try:

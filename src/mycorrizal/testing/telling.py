@@ -100,6 +100,7 @@ def plan_lines(
         f" {plan.segmentation}; nodes found by {'name' if plan.by_name else 'address'};"
         f" the small bucket takes {entries_max} entries, {bytes_max} bytes"
     )
+    yield "  times of faults are those from the storm's beginning on:"
     for number, fault in enumerate(plan.faults):
         if faults is None or number in faults:
             yield fault_line(number, fault)
