@@ -99,6 +99,17 @@ class CommandTests(Quiet, SynchronousTestCase):
         _, lines = self.run_swarm("--failures-max", "1")
         self.assertTrue(lines[-1].startswith("1 seeds"))
 
+    def test_how_far(self) -> None:
+        """Of a long run it is told how far it is, apart from what it prints."""
+        count = 2 * swarm.TOLD_EVERY + 1
+        self.with_reports(*[a_report(seed) for seed in range(count)])
+        err = io.StringIO()
+        with redirect_stderr(err):
+            _, lines = self.run_swarm()
+        told = [line.split(" seeds, ")[0] for line in err.getvalue().splitlines()]
+        self.assertEqual(told, ["100", "200"])
+        self.assertTrue(lines[-1].startswith(f"{count} seeds, "))
+
     def test_interrupted(self) -> None:
         """Ctrl-C ends a run, with what was seen by then."""
 

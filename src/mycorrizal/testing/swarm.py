@@ -44,6 +44,8 @@ JOBS_MAX: Final = 64
 EVERY: Final = "every"
 #: Failing seeds after which a run stops, unless told otherwise.
 FAILURES_MAX: Final = 20
+#: Seeds after which it is told, on the error stream, how far a run is.
+TOLD_EVERY: Final = 100
 #: Storms that wait for each process.
 _AHEAD: Final = 3
 
@@ -101,7 +103,11 @@ class Tally:
             f"{self.tolerated.total()} times ({_counts(self.tolerated)}); "
             f"{self.excluded:,} operations fell into splits"
         )
-        yield (
+        yield self.summary()
+
+    def summary(self) -> str:
+        """How much was checked, and what came of it, in one line."""
+        return (
             f"{self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours, "
             f"{self.operations:,} operations checked ({self.judged:,} to the "
             f"promises of quiet times), {self.losses} losses, {self.findings} findings"
@@ -332,6 +338,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for report in _reports(options):
             tally.add(report)
+            if tally.seeds % TOLD_EVERY == 0:
+                # Of a long run one wants to know how far it is.
+                print(tally.summary(), file=sys.stderr, flush=True)
             if options.digests:
                 print(f"{report.profile} {report.seed} {report.digest}")
             if not report.findings:

@@ -12,13 +12,14 @@ Of the eighteen invariants of the simulation these are judged today, by history
  I8  ok means that so many nodes hold it         watch: ``copies-at-ack``
  I9  one link for each pair, but for 1 s         watch: ``one-link``
 I10  queues and tables keep to their bounds      watch: ``bounds``
-I11  nothing from who does not know the secret   watch: ``strangers``
+I11  nothing from who does not know the secret,  watch: ``strangers,
+     no link over a greeting that was changed    greetings``
 I12  no error that nobody caught                 watch: ``errors``
 I13  views are equal and complete                checkers: ``views``
 I14  a key is on its owners, in one version      checkers: ``copies``
 I15  no acknowledged write is lost, no deleted   ``acknowledged,
-     key comes back                              deleted, order, stale,
-                                                 returned``
+     key comes back, no evicted or expired one   deleted, order, stale,
+                                                 returned, evicted``
 I17  messages at most once, in order             postbox: ``messages,
                                                  delivery, requests``
 I18  each operation ends within its timeout      ``time``
