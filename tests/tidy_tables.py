@@ -56,7 +56,6 @@ APIS = (
     "mycel/api/*",
     "mycel/cache.py",
     "mycel/operations/*",
-    "mycel/slots/handoff.py",
 )
 #: Deferreds, and what it takes to log the failure of a user's function.
 API_IMPORTS = ("twisted.internet.defer", "twisted.logger", "twisted.python.failure")

@@ -26,13 +26,14 @@ from mycorrizal.mycel.messages import (
     Put,
     Request,
     Routed,
+    Touch,
     decode_answer,
     decode_request,
     encode,
     remaining_ms,
 )
 from mycorrizal.mycel.operations.administering import Administration
-from mycorrizal.mycel.operations.asking import Errands, OnAnswer
+from mycorrizal.mycel.operations.asking import Errands, OnAnswer, Waiter
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
@@ -407,9 +408,16 @@ class MycelService(Service):
 
     def _make_anew(self, write: Write) -> None:
         """Let the new primary of a slot make a write that we have begun."""
+        if isinstance(write.done, Waiter) and not write.done.wanted:
+            return  # Its caller may have had it made elsewhere, long ago.
         ttl_ms = remaining_ms(write.deadline, self.runtime.now())
-        name = write.bucket.settings.name
-        put = Put(name, write.key, write.value, ttl_ms, self.clock.last)
+        name, clock = write.bucket.settings.name, self.clock.last
+        if write.touches:
+            # Of whatever value there is by then, which may be a newer one.
+            touch = Touch(name, write.key, ttl_ms, clock)
+            self.router.route(touch, write.slot, write.until, write.done)
+            return
+        put = Put(name, write.key, write.value, ttl_ms, clock)
 
         def done(answer: Answer) -> None:
             if isinstance(answer, Done):

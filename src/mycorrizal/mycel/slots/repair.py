@@ -111,9 +111,9 @@ class Repair:
                 known = level.get((name, node_key), NO_SLOTS) | empty
                 self._level[name, node_key] = known & owned & serving
         for name, node_key in self._doubted:
-            bucket = self._buckets.by_name.get(name)
-            if bucket is not None:
-                self._doubt((name, node_key), ~self._owned(bucket, node_key))
+            compared = self._buckets.by_name.get(name)
+            if compared is not None:
+                self._doubt((name, node_key), ~self._owned(compared, node_key))
 
     def lost(self, node_key: bytes) -> None:
         """A node has begun another life, or was away."""
