@@ -102,7 +102,7 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
         :param raw: Whether to give its bytes, whatever codec the bucket has.
         :return: Fires with the entry, None if there is none; fails as `get`.
         """
-        codec = None if raw else self._codecs.get(bucket)
+        codec = None if raw else self._codec(bucket)
 
         def entry(found: Found) -> CacheEntry | None:
             if found.value is None:

@@ -102,7 +102,7 @@ class BulkTests(ClusterTestCase):
         self.assertIn("5 of 10 keys failed, the first 'key ", str(error))
 
     def test_replica_is_silent(self) -> None:
-        """So do writes whose replica is silent, in time."""
+        """Writes whose replica is silent are held by another node, in time."""
         self.cluster.pause(1)
         theirs = self.keys_owned_by(2, 1, count=5)
         others = self.keys_owned_by(2, 0, count=5)
@@ -110,10 +110,8 @@ class BulkTests(ClusterTestCase):
         call = self.cache(0).put_many(
             "b", dict.fromkeys(theirs + others, b""), timeout_s=2
         )
-        error = self.failure_of(PartialFailure, call)
-        self.assertLessEqual(self.cluster.world.now_s - began_at, 2)
-        self.assertEqual(error.done, dict.fromkeys(others, 2))
-        self.assertEqual(list(error.failed), theirs)
+        self.assertEqual(self.result_of(call), dict.fromkeys(theirs + others, 2))
+        self.assertLessEqual(self.cluster.world.now_s - began_at, 1)
 
     def test_while_slots_move(self) -> None:
         """Nothing is missed while a newcomer takes slots over."""

@@ -280,7 +280,8 @@ class Writes:
 
     def _keep(self, write: Write) -> None:
         bucket = write.bucket
-        if self._merge(write) and bucket.watches:
+        there_was = write.existed or write.value is not None
+        if self._merge(write) and there_was and bucket.watches:
             kind = EventKind.DELETE if write.value is None else EventKind.PUT
             bucket.changed(kind, write.key)
 
