@@ -51,6 +51,7 @@ APIS = (
     "nodosum/link.py",
     "nodosum/mux.py",
     "nodosum/readiness.py",
+    "nodosum/rounds.py",
     "mycel/cache.py",
     "mycel/operations/*",
     "mycel/slots/handoff.py",
@@ -124,7 +125,7 @@ TWISTED_NAMES = frozenset(
     setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
     startListening startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
-    stopProtocol stopReading stopService unregisterProducer writeConnectionLost
+    stopProtocol stopReading stopService stringReceived unregisterProducer writeConnectionLost
     writeSequence
     """.split()
 )

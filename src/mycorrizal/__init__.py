@@ -46,6 +46,7 @@ from mycorrizal.errors import (
 from mycorrizal.mycel import BucketSettings, Cache, CacheEntry
 from mycorrizal.nodosum import (
     Application,
+    IDiscovery,
     MemberDied,
     MemberEvent,
     MemberJoined,
@@ -64,6 +65,7 @@ __all__ = [
     "__version__",
     # From nodosum
     "Application",
+    "IDiscovery",
     "MemberDied",
     "MemberEvent",
     "MemberJoined",

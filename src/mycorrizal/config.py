@@ -18,7 +18,7 @@ import attrs
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
-from mycorrizal.nodosum import Address
+from mycorrizal.nodosum import DEFAULT_PORT, Address, DnsName, is_nowhere
 from mycorrizal.settings import (
     check_address,
     check_node_id,
@@ -35,6 +35,9 @@ HELLO_MODES = ("udp", "tcp")
 LABELS_MAX = 32
 NAME_BYTES_MAX = 128
 STATIC_MAX = 256
+DNS_SD_MAX = 8
+DNS_SERVERS_MAX = 3
+DNS_PORT = 53
 TIMEOUT_S_MAX = 3600.0
 
 
@@ -83,9 +86,11 @@ def _paths(value: object, field: str) -> tuple[str, ...]:
     return tuple(_text(item, field) for item in _items(value, field, "paths"))
 
 
-def _address(value: object, field: str, *, any_port: bool = True) -> Address:
+def _address(
+    value: object, field: str, *, any_port: bool = True, port: int = DEFAULT_PORT
+) -> Address:
     if isinstance(value, str):
-        return parse_address(value, field, any_port=any_port)
+        return parse_address(value, field, any_port=any_port, default_port=port)
     if not (
         isinstance(value, tuple)
         and len(value) == 2
@@ -98,7 +103,7 @@ def _address(value: object, field: str, *, any_port: bool = True) -> Address:
 
 def _optional_address(value: object, field: str) -> Address | None:
     address = None if value is None else _address(value, field)
-    if address is not None and address[0] in ("0.0.0.0", "::"):
+    if address is not None and is_nowhere(address[0]):
         raise ConfigError(
             field, f"nobody can reach {address[0]}; name the address that others use"
         )
@@ -112,6 +117,22 @@ def _static(value: object, field: str) -> tuple[Address, ...]:
     if len(items) > STATIC_MAX:
         raise ConfigError(field, f"at most {STATIC_MAX} addresses, not {len(items)}")
     return tuple(_address(item, field, any_port=False) for item in items)
+
+
+def _dns_sd(value: object, field: str) -> tuple[str, ...]:
+    items = _items(value, field, "names, as in _cluster._tcp.shop.example")
+    if len(items) > DNS_SD_MAX:
+        raise ConfigError(field, f"at most {DNS_SD_MAX} names, not {len(items)}")
+    for item in items:
+        DnsName.parse(_text(item, field), field)
+    return tuple(items)
+
+
+def _dns_servers(value: object, field: str) -> tuple[Address, ...]:
+    items = _items(value, field, "addresses, as in 10.0.0.53 or 127.0.0.1:5353")
+    if len(items) > DNS_SERVERS_MAX:
+        raise ConfigError(field, f"at most {DNS_SERVERS_MAX}, not {len(items)}")
+    return tuple(_address(it, field, any_port=False, port=DNS_PORT) for it in items)
 
 
 def _seconds(value: object, field: str) -> float:
@@ -209,6 +230,10 @@ class Config:
     :ivar listen: Where to listen, TCP and UDP; port 0 takes a free one.
     :ivar advertise: Where others reach this node, if that is another address.
     :ivar static: Where to look for others; this node may be among them.
+    :ivar dns_sd: Names in the DNS to look for others under: services, as
+        ``_cluster._tcp.shop.example``, or hosts with a port.
+    :ivar dns_servers: Whom to ask for those (without a port: 53); none: as
+        ``/etc/resolv.conf`` says.
     :ivar node_id: Unique in the cluster; else kept in the state directory, or
         made up.
     :ivar cluster_name: Nodes of other names are refused.
@@ -227,6 +252,8 @@ class Config:
     listen: Address
     advertise: Address | None
     static: tuple[Address, ...]
+    dns_sd: tuple[str, ...]
+    dns_servers: tuple[Address, ...]
     node_id: str | None
     cluster_name: str
     secret_files: tuple[str, ...]
@@ -248,6 +275,8 @@ class Config:
         listen: str | Address = "0.0.0.0:6969",
         advertise: str | Address | None = None,
         static: str | Iterable[str | Address] = (),
+        dns_sd: str | Iterable[str] = (),
+        dns_servers: str | Iterable[str | Address] = (),
         node_id: str | None = None,
         cluster_name: str = "mycorrizal",
         secret_files: str | Iterable[str] = (),
@@ -267,6 +296,8 @@ class Config:
             listen=_address(listen, "listen"),
             advertise=_optional_address(advertise, "advertise"),
             static=_static(static, "static"),
+            dns_sd=_dns_sd(dns_sd, "dns_sd"),
+            dns_servers=_dns_servers(dns_servers, "dns_servers"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
             secret_files=_paths(secret_files, "secret_files"),

@@ -27,6 +27,7 @@ from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
     AutoTls,
+    IDiscovery,
     KeyRing,
     MemberEvent,
     Node,
@@ -79,6 +80,8 @@ class Mycorrizal(MultiService):
                 listen=config.listen,
                 advertise=config.advertise,
                 static=config.static,
+                dns_sd=config.dns_sd,
+                dns_servers=config.dns_servers,
                 cluster_name=config.cluster_name,
                 tls=config.tls,
                 hello=config.hello,
@@ -163,6 +166,16 @@ class Mycorrizal(MultiService):
         :raises UnknownApplication: There is none of that id on this node.
         """
         return self.nodosum.applications.get(application_id)
+
+    def add_discovery(self, discovery: IDiscovery) -> None:
+        """
+        Look for other nodes in one more way, besides those of the settings; a
+        node that runs alone on purpose does not.
+
+        :param discovery: Provides `IDiscovery`; best added before the start,
+            as a node is ready only when each way has answered once.
+        """
+        self.nodosum.add_discovery(discovery)
 
     def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
         """

@@ -27,11 +27,14 @@ _BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas")
 _NODE_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 
-def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
+def parse_address(
+    text: str, field: str, *, any_port: bool = False, default_port: int = DEFAULT_PORT
+) -> Address:
     """
     Read ``HOST``, ``HOST:PORT``, ``[::1]`` or ``[::1]:PORT``.
 
     :param any_port: Whether port 0 (a free one) is allowed.
+    :param default_port: For one that is written without.
     :raises ConfigError: It is none of these.
     """
     example = _ADDRESS_EXAMPLE
@@ -47,7 +50,7 @@ def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
         host, _, port_text = text.partition(":")
     else:
         host = text
-    port = DEFAULT_PORT
+    port = default_port
     if port_text is not None:
         if not _NUMBER.fullmatch(port_text):
             raise ConfigError(field, f"{text!r} has no valid port; {example}")

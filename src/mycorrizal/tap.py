@@ -33,7 +33,12 @@ EXIT_USAGE = 64
 EXIT_FAILED = 1
 
 #: Options that may be repeated are called by the singular of their setting.
-_OPTIONS = {"secret_files": "secret_file", "buckets": "bucket", "labels": "label"}
+_OPTIONS = {
+    "buckets": "bucket",
+    "dns_servers": "dns_server",
+    "labels": "label",
+    "secret_files": "secret_file",
+}
 
 
 def leave(code: int, sentence: str) -> NoReturn:
@@ -87,6 +92,21 @@ class Options(usage.Options):
         """
         parts = [part for part in addresses.split(",") if part.strip()]
         self._settings.setdefault("static", []).extend(parts)
+
+    def opt_dns_sd(self, name: str) -> None:
+        """
+        Look for other nodes in the DNS: the NAME of a service, as
+        _cluster._tcp.shop.example, or HOST:PORT for a host with many addresses.
+        May be repeated.
+        """
+        self._add("dns_sd", name)
+
+    def opt_dns_server(self, address: str) -> None:
+        """
+        HOST:PORT of a DNS server to ask for those names. May be repeated.
+        [default: those of /etc/resolv.conf]
+        """
+        self._add("dns_servers", address)
 
     def opt_node_id(self, node_id: str) -> None:
         """

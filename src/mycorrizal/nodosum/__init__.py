@@ -21,8 +21,13 @@ from mycorrizal.nodosum.acl import (
 from mycorrizal.nodosum.applications import Application, Applications
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
-from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.discovery import IDiscovery
+from mycorrizal.nodosum.config import (
+    Address,
+    NodosumConfig,
+    format_address,
+    is_nowhere,
+)
+from mycorrizal.nodosum.discovery import DnsName, IDiscovery
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.peer import (
     MemberDied,
@@ -56,7 +61,9 @@ __all__ = [
     "Address",
     "NodosumConfig",
     "format_address",
+    "is_nowhere",
     # From discovery
+    "DnsName",
     "IDiscovery",
     # From link
     "Link",

@@ -25,6 +25,8 @@ class NodosumConfig:
     :ivar advertise: Where others reach us; None: the address that each of
         them reached.
     :ivar static: Addresses to look for others at; our own may be among them.
+    :ivar dns_sd: Names in the DNS to look for others under, see `DnsName`.
+    :ivar dns_servers: Whom to ask for those; none: as resolv.conf says.
     :ivar tls: ``auto`` or ``off``.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar handshake_timeout_s: From accept, or dial, to AUTH, in all.
@@ -39,6 +41,8 @@ class NodosumConfig:
     listen: Address = ("0.0.0.0", DEFAULT_PORT)
     advertise: Address | None = None
     static: tuple[Address, ...] = ()
+    dns_sd: tuple[str, ...] = ()
+    dns_servers: tuple[Address, ...] = ()
     cluster_name: str = "mycorrizal"
     tls: str = "auto"
     hello: str = "udp"
@@ -73,3 +77,32 @@ def format_address(address: Address) -> str:
     """``HOST:PORT``, with IPv6 literals in brackets."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_nowhere(host: str) -> bool:
+    """
+    Whether nobody can be reached at an IP literal: ``0.0.0.0``, ``::``, and
+    the addresses of groups.  Of a name nothing is known.
+    """
+    try:
+        literal = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(literal, ipaddress.IPv6Address):
+        literal = literal.ipv4_mapped or literal
+    broadcast = ipaddress.ip_address("255.255.255.255")
+    return literal.is_unspecified or literal.is_multicast or literal == broadcast
+
+
+def is_dialable(address: object) -> bool:
+    """Whether this is a pair of an IP literal and a port that can be dialled."""
+    match address:
+        case (str(host), int(port)) if 0 < port <= 65535:
+            pass
+        case _:
+            return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not is_nowhere(host)
