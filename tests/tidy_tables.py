@@ -125,7 +125,7 @@ TWISTED_NAMES = frozenset(
     setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
     startListening startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
-    stopProtocol stopReading stopService stringReceived unregisterProducer writeConnectionLost
-    writeSequence
+    stopProtocol stopReading stopService stringReceived unregisterProducer
+    writeConnectionLost writeSequence
     """.split()
 )

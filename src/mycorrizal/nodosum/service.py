@@ -301,7 +301,9 @@ class NodosumService(MultiService):
     def _check_ready(self, now: float) -> None:
         late = now - self._began_at >= self.config.ready_timeout_s
         peers, contacts = self.membership.peers, self.mesh.contacts
-        if not self.rounds.complete:
+        linked = any(peer.up for peer in peers.values())
+        # Who has found one member is told of all others.
+        if not self.rounds.complete and not linked:
             if late:
                 problem = self.rounds.problem
                 timeout_s = self.config.ready_timeout_s
@@ -311,7 +313,7 @@ class NodosumService(MultiService):
         if not contacts.settled(now, peers, self.tables_held) and not late:
             return
         refusals = contacts.refusals()
-        if refusals and not any(peer.up for peer in peers.values()):
+        if refusals and not linked:
             address, reason = refusals[0]
             error = AuthenticationError(
                 f"{format_address(address)} refused us: {reason}; every node needs "

@@ -12,6 +12,7 @@ from mycorrizal.nodosum.discovery.dns_message import (
     Kind,
     Name,
     Question,
+    Rcode,
     Record,
     Reply,
     fold,
@@ -111,8 +112,10 @@ class DnsMemory:
 def _answer_of(reply: Reply, question: Question, now: float) -> tuple[Answer, Name]:
     """An answer, and the name at the end of the aliases that came with it."""
     name, ttls_s = question.name, []
+    # Where the last of the aliases does not exist, there is none of them.
+    answers = reply.answers if reply.rcode == Rcode.NOERROR else ()
     for _ in range(CNAMES_MAX):
-        alias = _first(reply.answers, name, Kind.CNAME)
+        alias = _first(answers, name, Kind.CNAME)
         if alias is None or question.kind is Kind.CNAME:
             break
         assert isinstance(alias.data, tuple)
@@ -120,7 +123,7 @@ def _answer_of(reply: Reply, question: Question, now: float) -> tuple[Answer, Na
         ttls_s.append(alias.ttl_s)
     records = tuple(
         record
-        for record in reply.answers
+        for record in answers
         if record.kind is question.kind and same_name(record.name, name)
     )
     additional = tuple(it for it in reply.additional if it.kind in _ADDRESSES)
