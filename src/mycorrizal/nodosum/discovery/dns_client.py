@@ -115,6 +115,11 @@ class _Datagrams(DatagramProtocol):
     def connectionRefused(self) -> None:
         self._exchange.fail("is not there: nobody listens on UDP")
 
+    def stopProtocol(self) -> None:
+        # Before we have closed it: epoll tells of a refusal as of a lost
+        # connection.
+        self.connectionRefused()
+
 
 class _Stream(Protocol):
     """The connection of one question."""
