@@ -18,7 +18,6 @@ from mycorrizal.nodosum.discovery import IDiscovery
 from mycorrizal.nodosum.discovery.dns_sd import (
     INSTANCES_MAX,
     LOOK_S_MAX,
-    QUESTIONS_AT_ONCE,
     ROUND_S_MAX,
     ROUND_S_MIN,
 )
@@ -253,6 +252,10 @@ class TimeTests(DnsCase):
         self.assertIn("publishNotReadyAddresses", said["log_format"])
         self.instances(1)
         self.assertEqual(len(self.look(discovery)), 1)
+        self.server.records.clear()
+        with capturedLogs() as logs:
+            self.assertEqual(self.look(discovery), [])
+        self.assertEqual(len(warnings(logs)), 1)
 
 
 class BoundTests(DnsCase):
@@ -293,7 +296,7 @@ class BoundTests(DnsCase):
         while not looking.called:
             self.world.advance(0.0001)
             most = max(most, len(self.here.sockets()))
-        self.assertEqual(most, QUESTIONS_AT_ONCE)
+        self.assertEqual(most, 8)
 
 
 class FailureTests(DnsCase):
