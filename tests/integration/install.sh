@@ -16,7 +16,8 @@ as_root() {
 }
 install() {
     # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive \
+    # Where there is no systemd either, RUNLEVEL keeps them from being started.
+    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 command -v apt-get >/dev/null || {
