@@ -116,8 +116,9 @@ TWISTED_NAMES = frozenset(
     getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
     handshakeCompleted inConnectionLost installNameResolver isLeaf joinGroup
     leaveGroup lineReceived listenTCP listenUDP logPrefix loseConnection
-    loseWriteConnection makeConnection makeService nameResolver opt_version
-    outConnectionLost outReceived parseArgs parseOptions pauseProducing postOptions
+    loseWriteConnection makeConnection makeService messageReceived nameResolver
+    opt_version outConnectionLost outReceived parseArgs parseOptions
+    pauseProducing pickID postOptions
     privilegedStartService processEnded processExited readConnectionLost
     registerProducer removeAll removeReader removeSystemEventTrigger
     removeWriter render_GET render_POST resolutionBegan resolutionComplete

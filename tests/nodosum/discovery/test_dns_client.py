@@ -14,7 +14,7 @@ from twisted.names import dns
 
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.discovery.dns_client import DnsClient, DnsFailure
-from mycorrizal.nodosum.discovery.dns_message import Kind, Question, Rcode, Reply
+from mycorrizal.nodosum.discovery.dns_records import Kind, Question, Reply
 from mycorrizal.testing.name_server import SimNameServer, with_code
 from tests.nodosum.discovery.dns_case import DnsCase
 
@@ -62,7 +62,7 @@ class ServerTests(ClientCase):
         """A server may be asked by IPv6."""
         SimNameServer(self.world.host("dns6", "10.0.0.56", "fd00::53"))
         client = DnsClient(self.runtime, (("fd00::53", 53),))
-        self.assertEqual(self.ask(client).rcode, Rcode.NXDOMAIN)
+        self.assertEqual(self.ask(client).rcode, dns.ENAME)
 
     def second(self, *first: Address) -> DnsClient:
         """A client whose second server is the good one."""
@@ -167,6 +167,31 @@ class WrongAnswerTests(ClientCase):
         self.server.misbehave = somebody_else
         self.assertIn("does not answer", self.problem())
 
+    def test_somebody_else_is_sooner(self) -> None:
+        """F45: nor what came to the port before only the server could reach it."""
+        self.assertEqual(self.heard_from(("10.0.0.66", 53)), [])
+        self.assertEqual(self.heard_from(("10.0.0.53", 54)), [])
+        self.assertEqual(self.heard_from(("10.0.0.53", 53)), ["10.1.0.1"])
+
+    def heard_from(self, source: Address) -> list[object]:
+        """What is made of the right answer if it comes from there."""
+        answers: list[bytes] = []
+
+        def keep(query: dns.Message, right: bytes) -> list[bytes]:
+            answers.append(right)
+            return []
+
+        self.server.misbehave = keep
+        asked: Any = Deferred.fromCoroutine(self.client.ask(QUESTION))
+        self.world.advance(0.5)
+        ((_, port),) = self.here.udp_ports.owners()
+        port.protocol.datagramReceived(answers[0], source)
+        found = [it.data for it in asked.result.answers] if asked.called else []
+        asked.addErrback(lambda failure: None)
+        asked.cancel()
+        self.check_nothing_left()
+        return found
+
     def test_ids_and_ports(self) -> None:
         """Ids come from the unpredictable source, a new one for each question."""
         ids = []
@@ -179,6 +204,32 @@ class WrongAnswerTests(ClientCase):
         for _ in range(5):
             self.check_answer()
         self.assertEqual(len(set(ids)), 5)
+
+
+class CancelTests(ClientCase):
+    """Nobody waits for the answer any more."""
+
+    def test_by_udp(self) -> None:
+        """A question by UDP leaves nothing behind."""
+        self.server.misbehave = lambda query, right: []
+        asked = Deferred.fromCoroutine(self.client.ask(QUESTION))
+        self.world.advance(0.5)
+        self.assertEqual(len(self.here.sockets()), 1)
+        asked.cancel()
+        self.failureResultOf(asked)
+        self.check_nothing_left()
+
+    def test_by_tcp(self) -> None:
+        """Nor does one by TCP, whether the connection is there or not."""
+        self.server.add("n1.example", *(dns.Record_A(f"10.2.0.{n}") for n in range(99)))
+        self.server.misbehave = lambda query, right: [right] if right[2] & 2 else []
+        for pause_s in (0.0, 0.0015, 0.0025, 1.0):
+            asked = Deferred.fromCoroutine(self.client.ask(QUESTION))
+            self.world.advance(pause_s)
+            self.assertEqual(len(self.here.sockets()), 1, pause_s)
+            asked.cancel()
+            self.failureResultOf(asked)
+            self.check_nothing_left()
 
 
 class StreamTests(ClientCase):

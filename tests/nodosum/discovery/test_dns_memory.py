@@ -15,7 +15,8 @@ from mycorrizal.nodosum.discovery.dns_memory import (
     Answer,
     DnsMemory,
 )
-from mycorrizal.nodosum.discovery.dns_message import Kind, parse_name
+from mycorrizal.nodosum.discovery.dns_name import parse_name
+from mycorrizal.nodosum.discovery.dns_records import Kind
 from tests.nodosum.discovery.dns_case import DnsCase
 
 

@@ -1,13 +1,90 @@
 """
-Names to look up, as users write them.
+Names: their labels, as text, and as users write them to look up.
 """
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.nodosum.discovery import DnsName
+from mycorrizal.nodosum.discovery.dns_name import (
+    format_name,
+    parse_name,
+    received_name,
+    same_name,
+)
+
+LABELS = st.lists(st.binary(min_size=1, max_size=63), max_size=4)
+SERVICE = (b"_cluster", b"_tcp", b"example")
+
+
+class NameTests(SynchronousTestCase):
+    """Names as text."""
+
+    def test_text(self) -> None:
+        """Dots and backslashes within a label, and bytes, are written with \\."""
+        for text, name in (
+            ("a.b", (b"a", b"b")),
+            (r"Room 3\.2._x", (b"Room 3.2", b"_x")),
+            (r"a\\b", (b"a\\b",)),
+            (r"\000\255", (b"\0\xff",)),
+            ("Küche", ("Küche".encode(),)),
+            ("\\027", (b"\x1b",)),
+        ):
+            self.assertEqual(parse_name(text), name)
+            self.assertEqual(format_name(name), text)
+        self.assertEqual(format_name(()), ".")
+        self.assertEqual(parse_name("a.b."), (b"a", b"b"))
+
+    @given(LABELS.filter(bool))
+    def test_any_name(self, labels: list[bytes]) -> None:
+        """Every name can be written and read again, on one line."""
+        if sum(map(len, labels)) + len(labels) < 255:
+            text = format_name(tuple(labels))
+            self.assertTrue(text.isprintable())
+            self.assertEqual(parse_name(text), tuple(labels))
+
+    def test_case(self) -> None:
+        """Case makes no difference, but for letters beyond ASCII."""
+        self.assertTrue(same_name((b"A", b"b"), (b"a", b"B")))
+        self.assertFalse(same_name((b"a",), (b"a", b"b")))
+        self.assertTrue(same_name((b"3.2", b"b"), (b"3", b"2", b"B")))
+
+
+class ReceivedNameTests(SynchronousTestCase):
+    """Labels of names of which it was not kept where dots end them."""
+
+    def check(self, text: bytes, beside: tuple[bytes, ...], *labels: bytes) -> None:
+        """It has these labels."""
+        self.assertEqual(received_name(text, beside), labels)
+
+    def test_instance(self) -> None:
+        """All that stands before the service is one label (RFC 6763, 4.1)."""
+        text = b"Room 3.2._cluster._tcp.Example"
+        label = b"Room 3.2"
+        whole = (label, b"_cluster", b"_tcp", b"Example")
+        self.check(text, SERVICE, *whole)
+        self.check(text, (b"_x", b"_sub", *SERVICE), *whole)
+        self.check(text, (b"Flat 4", b"5", *SERVICE), *whole)
+        self.check(b"a._b._c._cluster._tcp.example", SERVICE, b"a._b._c", *SERVICE)
+
+    def test_other_names(self) -> None:
+        """In names of hosts, and of other services, each dot ends a label."""
+        self.check(b"", SERVICE)
+        self.check(b"a.b.example", SERVICE, b"a", b"b", b"example")
+        self.check(b"a.b", (), b"a", b"b")
+        self.check(b"a.b._tcp.other", SERVICE, b"a", b"b", b"_tcp", b"other")
+        self.check(b"_cluster._tcp.example", SERVICE, *SERVICE)
+
+    def test_bound(self) -> None:
+        """No label has more than 63 bytes."""
+        for size, count in ((63, 1), (64, 2)):
+            text = b"a." + b"b" * (size - 2)
+            found = received_name(text + b"._cluster._tcp.example", SERVICE)
+            self.assertEqual(len(found), count + 3)
 
 
 class DnsNameTests(SynchronousTestCase):

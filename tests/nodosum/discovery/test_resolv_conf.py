@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.nodosum.discovery.dns_message import format_name, parse_name
+from mycorrizal.nodosum.discovery.dns_name import format_name, parse_name
 from mycorrizal.nodosum.discovery.resolv_conf import (
     SEARCH_MAX,
     SERVERS_MAX,

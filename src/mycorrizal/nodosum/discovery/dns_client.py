@@ -2,36 +2,27 @@
 """
 Asking DNS servers: by UDP, and by TCP for what UDP cuts off.  (A shell.)
 
-Each question has a port and an id of its own that nobody can foresee, and is
-answered only from where it went to; nothing is open when it is over.
+The protocols are those of `twisted.names`.  Each question has a port and an id
+of its own that nobody can foresee, and is answered only from where it went to;
+what comes is looked over before it is decoded, and nothing is open when it is
+over.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import CannotListenError, ConnectError
-from twisted.internet.protocol import (
-    DatagramProtocol,
-    Factory,
-    Protocol,
-    connectionDone,
-)
+from twisted.internet.protocol import Factory
+from twisted.names import dns
 from twisted.python.failure import Failure
 
-from mycorrizal.nodosum.config import Address, format_address
-from mycorrizal.nodosum.discovery.dns_message import (
-    Malformed,
-    Question,
-    Rcode,
-    Reply,
-    decode_reply,
-    encode_question,
-)
-from mycorrizal.runtime import Runtime
+from mycorrizal.nodosum.config import Address, canonical, format_address
+from mycorrizal.nodosum.discovery.dns_guard import Malformed, guarded
+from mycorrizal.nodosum.discovery.dns_records import Question, Reply
+from mycorrizal.runtime import Runtime, Timer
 
 #: How long each server may take, in the first round of asking them all, in
 #: the second and in the third.
@@ -40,8 +31,13 @@ TIMEOUTS_S = (1.0, 2.0, 4.0)
 TCP_TIMEOUT_S = 3.0
 #: We promise nothing beyond 512 bytes; what is longer than this is cut.
 DATAGRAM_BYTES_MAX = 4096
-_LENGTH = struct.Struct("!H")
-_CODES = frozenset(Rcode)
+#: What a server may say, by the names that everybody knows (RFC 1035, 4.1.1).
+_CODES = {
+    dns.EFORMAT: "FORMERR",
+    dns.ESERVER: "SERVFAIL",
+    dns.ENOTIMP: "NOTIMP",
+    dns.EREFUSED: "REFUSED",
+}
 
 
 class DnsFailure(Exception):
@@ -57,92 +53,136 @@ class DnsFailure(Exception):
 
 
 class _Exchange:
-    """One question to one server, and what comes back."""
+    """
+    One question to one server: what `twisted.names` calls a controller.
 
-    def __init__(self, server: Address, message_id: int, question: Question) -> None:
+    :ivar answer: Fires with the message, or fails with `DnsFailure`.
+    :ivar timer: That of the protocol which asks.
+    """
+
+    def __init__(self, runtime: Runtime, server: Address, question: Question) -> None:
+        self.runtime = runtime
         self.server = server
-        self.reply: Deferred[Reply] = Deferred()
-        self.query = encode_question(message_id, question)
-        self._id = message_id
+        self.message_id = int.from_bytes(runtime.token_bytes(2), "big")
+        self.answer: Deferred[dns.Message] = Deferred()
+        self.timer: Timer | None = None
         self._question = question
         self._unreadable = ""
 
-    def received(self, data: bytes) -> None:
-        """Something came; what is no reply to our question changes nothing."""
+    def by_udp(self, protocol: _Datagrams, timeout_s: float) -> None:
+        """Ask by UDP; from now on only that server is heard."""
+        transport: Any = protocol.transport
         try:
-            reply = decode_reply(data, self._id, self._question)
+            transport.connect(*self.server)
+        except OSError as error:
+            self._fail(f"can't be asked: {error.strerror or error}")
+            return
+        self._asked(protocol.query(self.server, [self._question.query()], timeout_s))
+
+    def connectionMade(self, protocol: dns.DNSProtocol) -> None:
+        """Ask by TCP."""
+        self._asked(protocol.query([self._question.query()], TCP_TIMEOUT_S))
+
+    def connectionLost(self, protocol: dns.DNSProtocol) -> None:
+        """There is no more to come."""
+        self._fail("closes the connection without an answer")
+
+    def messageReceived(self, message: dns.Message, *source: object) -> None:
+        """The same answer once more."""
+
+    def readable(self, data: bytes) -> bytes | None:
+        """What may be decoded; what is no reply to our question changes nothing."""
+        try:
+            return guarded(data, self.message_id, self._question.encoded())
         except Malformed as error:
             self._unreadable = str(error)
-            return
-        if not self.reply.called:
-            self.reply.callback(reply)
+            return None
 
-    def fail(self, problem: str, *, silent: bool = False) -> None:
-        """Nothing will come of it."""
-        if not self.reply.called:
-            name = f"DNS server {format_address(self.server)}"
-            self.reply.errback(DnsFailure(f"{name} {problem}", silent=silent))
+    def refused(self) -> None:
+        """Nobody listens there."""
+        self._fail("is not there: nobody listens on UDP")
 
     def give_up(self) -> None:
-        """It has had its time."""
+        """It has had its time, or has said its only word."""
         if self._unreadable:
             # Whoever sent that, the true answer may still come next time.
             problem = f"sends what is no answer ({self._unreadable})"
-            self.fail(problem, silent=True)
+            self._fail(problem, silent=True)
         else:
-            self.fail("does not answer", silent=True)
+            self._fail("does not answer", silent=True)
+
+    def close(self) -> None:
+        """It is over."""
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _asked(self, waiting: Deferred[dns.Message]) -> None:
+        waiting.addCallbacks(self._answered, self._unanswered)
+
+    def _answered(self, message: dns.Message) -> None:
+        if not self.answer.called:
+            self.answer.callback(message)
+
+    def _unanswered(self, failure: Failure) -> None:
+        if failure.check(dns.DNSQueryTimeoutError):
+            self.give_up()
+        else:
+            self._fail(f"can't be asked: {failure.getErrorMessage()}")
+
+    def _fail(self, problem: str, *, silent: bool = False) -> None:
+        if not self.answer.called:
+            name = f"DNS server {format_address(self.server)}"
+            self.answer.errback(DnsFailure(f"{name} {problem}", silent=silent))
 
 
-class _Datagrams(DatagramProtocol):
+class _Asking(dns.DNSMixin):
+    """What is ours of both protocols: the id, and the clock."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        super().__init__(exchange, exchange.runtime.reactor)
+        self._exchange = exchange
+
+    def pickID(self) -> int:
+        return self._exchange.message_id
+
+    def callLater(self, period: float, func: Any, *args: Any) -> Timer:
+        timer = self._exchange.runtime.call_later(period, func, *args)
+        self._exchange.timer = timer
+        return timer
+
+
+class _Datagrams(_Asking, dns.DNSDatagramProtocol):
     """The socket of one question."""
 
-    transport: Any
-
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
-
-    def ask(self) -> None:
-        """Send it; from now on only that server is heard."""
-        try:
-            self.transport.connect(*self._exchange.server)
-            self.transport.write(self._exchange.query)
-        except OSError as error:
-            self._exchange.fail(f"can't be asked: {error.strerror or error}")
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self._exchange.received(datagram)
+    def datagramReceived(self, data: bytes, addr: tuple[str, int]) -> None:
+        server = self._exchange.server
+        # The socket is connected; this is for what came just before that.  The
+        # source of a datagram has no "%eth0".
+        if canonical(addr) != canonical((server[0].partition("%")[0], server[1])):
+            return
+        message = self._exchange.readable(data)
+        if message is not None:
+            super().datagramReceived(message, server)
 
     def connectionRefused(self) -> None:
-        self._exchange.fail("is not there: nobody listens on UDP")
+        self._exchange.refused()
 
     def stopProtocol(self) -> None:
+        super().stopProtocol()
         # Before we have closed it: epoll tells of a refusal as of a lost
         # connection.
-        self.connectionRefused()
+        self._exchange.refused()
 
 
-class _Stream(Protocol):
+class _Stream(_Asking, dns.DNSProtocol):
     """The connection of one question."""
 
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
-        self._data = b""
-
-    def connectionMade(self) -> None:
-        query = self._exchange.query
-        self.transport.write(_LENGTH.pack(len(query)) + query)  # type: ignore[union-attr]
-
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-        if len(self._data) < _LENGTH.size:
-            return
-        (length,) = _LENGTH.unpack_from(self._data)
-        if len(self._data) >= _LENGTH.size + length:
-            self._exchange.received(self._data[_LENGTH.size : _LENGTH.size + length])
+    def stringReceived(self, data: bytes) -> None:
+        message = self._exchange.readable(data)
+        if message is None:
             self._exchange.give_up()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._exchange.fail("closes the connection without an answer")
+        else:
+            super().stringReceived(message)
 
 
 class DnsClient:
@@ -185,21 +225,18 @@ class DnsClient:
     async def _ask(
         self, server: Address, question: Question, timeout_s: float
     ) -> Reply:
-        reply = await self._by_udp(self._exchange(server, question), timeout_s)
+        exchange = _Exchange(self._runtime, server, question)
+        reply = await self._by_udp(exchange, timeout_s)
         if reply.truncated:
-            reply = await self._by_tcp(self._exchange(server, question))
+            reply = await self._by_tcp(_Exchange(self._runtime, server, question))
         if reply.truncated:
             place = format_address(server)
             raise DnsFailure(f"DNS server {place} cuts its answer off by TCP too")
-        if reply.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
+        if reply.rcode not in (dns.OK, dns.ENAME):
             code = reply.rcode
-            said = Rcode(code).name if code in _CODES else f"code {code}"
+            said = _CODES.get(code, f"code {code}")
             raise DnsFailure(f"DNS server {format_address(server)} answers {said}")
         return reply
-
-    def _exchange(self, server: Address, question: Question) -> _Exchange:
-        message_id = int.from_bytes(self._runtime.token_bytes(2), "big")
-        return _Exchange(server, message_id, question)
 
     async def _by_udp(self, exchange: _Exchange, timeout_s: float) -> Reply:
         datagrams = _Datagrams(exchange)
@@ -211,12 +248,11 @@ class DnsClient:
             )
         except CannotListenError as error:
             raise DnsFailure(f"no UDP port can be opened: {error}") from None
-        timer = self._runtime.call_later(timeout_s, exchange.give_up)
         try:
-            datagrams.ask()
-            return await exchange.reply
+            exchange.by_udp(datagrams, timeout_s)
+            return Reply.of(await exchange.answer)
         finally:
-            timer.cancel()
+            exchange.close()
             port.stopListening()
 
     async def _by_tcp(self, exchange: _Exchange) -> Reply:
@@ -232,10 +268,9 @@ class DnsClient:
             place = format_address(exchange.server)
             problem = f"DNS server {place} has more to say, but not by TCP"
             raise DnsFailure(problem) from None
-        timer = self._runtime.call_later(TCP_TIMEOUT_S, exchange.give_up)
         try:
-            return await exchange.reply
+            return Reply.of(await exchange.answer)
         finally:
-            timer.cancel()
+            exchange.close()
             transport: Any = stream.transport
             transport.abortConnection()

@@ -6,18 +6,11 @@ What the DNS told, for as long as it said that it holds.  (A shell.)
 from __future__ import annotations
 
 import attrs
+from twisted.names import dns
 
 from mycorrizal.nodosum.discovery.dns_client import DnsClient, DnsFailure
-from mycorrizal.nodosum.discovery.dns_message import (
-    Kind,
-    Name,
-    Question,
-    Rcode,
-    Record,
-    Reply,
-    fold,
-    same_name,
-)
+from mycorrizal.nodosum.discovery.dns_name import Name, fold, same_name
+from mycorrizal.nodosum.discovery.dns_records import Kind, Question, Record, Reply
 from mycorrizal.runtime import Runtime
 
 #: Whatever it says, nothing is believed for longer.
@@ -113,7 +106,7 @@ def _answer_of(reply: Reply, question: Question, now: float) -> tuple[Answer, Na
     """An answer, and the name at the end of the aliases that came with it."""
     name, ttls_s = question.name, []
     # Where the last of the aliases does not exist, there is none of them.
-    answers = reply.answers if reply.rcode == Rcode.NOERROR else ()
+    answers = reply.answers if reply.rcode == dns.OK else ()
     for _ in range(CNAMES_MAX):
         alias = _first(answers, name, Kind.CNAME)
         if alias is None or question.kind is Kind.CNAME:

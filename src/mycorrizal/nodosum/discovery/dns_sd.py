@@ -19,16 +19,14 @@ from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.discovery import resolv_conf
 from mycorrizal.nodosum.discovery.dns_client import DnsClient, DnsFailure
 from mycorrizal.nodosum.discovery.dns_memory import DnsMemory
-from mycorrizal.nodosum.discovery.dns_message import (
-    Kind,
+from mycorrizal.nodosum.discovery.dns_name import (
+    DnsName,
     Name,
-    Record,
-    Service,
     fold,
     format_name,
     same_name,
 )
-from mycorrizal.nodosum.discovery.dns_name import DnsName
+from mycorrizal.nodosum.discovery.dns_records import Kind, Record, Service
 from mycorrizal.nodosum.discovery.hosts import addresses_of
 from mycorrizal.nodosum.discovery.interfaces import IDiscovery
 from mycorrizal.nodosum.discovery.resolv_conf import ResolvConf

@@ -11,7 +11,7 @@ import re
 import attrs
 
 from mycorrizal.nodosum.config import Address
-from mycorrizal.nodosum.discovery.dns_message import Name, parse_name
+from mycorrizal.nodosum.discovery.dns_name import Name, parse_name
 
 PATH = "/etc/resolv.conf"
 DNS_PORT = 53
