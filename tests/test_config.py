@@ -105,6 +105,16 @@ class SecretTests(SynchronousTestCase):
                 f"secret: give a text, not {type(wrong).__name__}",
             )
 
+    def test_given_in_place_of_a_file(self) -> None:
+        """Nor is one that was given where a path belongs."""
+        secret = new_secret(b"x" * 32)
+        wrong: Any
+        for wrong in ([secret], secret, f" {secret}\n", [secret.encode()], [[secret]]):
+            with self.assertRaises(ConfigError) as raised:
+                Config(secret_files=wrong)
+            self.assertNotIn(secret[5:20], str(raised.exception))
+        self.assertNotIn(PASSPHRASE, repr(Config(secret_files=[PASSPHRASE])))
+
 
 class SourceTests(SynchronousTestCase):
     """Defaults < file < environment < options."""

@@ -35,6 +35,7 @@ from mycorrizal.nodosum import (
     NodosumService,
     Readiness,
     derive_key,
+    discoveries_of,
     new_secret,
 )
 from mycorrizal.pulse.server import PulseServer
@@ -67,6 +68,9 @@ class Mycorrizal(MultiService):
         self.runtime = runtime = Runtime.of(reactor)
         self._state: NodeState | None = None
         keys = _keys(config, runtime)
+        settings = _nodosum_settings(config, keys)
+        # What they refuse is refused before the state directory is taken.
+        discoveries = discoveries_of(runtime, settings)
         node_id, incarnation = self._identity()
         self.fingerprint = keys.first.fingerprint
         host = config.host if config.host is not None else platform.node()
@@ -75,21 +79,7 @@ class Mycorrizal(MultiService):
         self._over = False
         self.nodosum = NodosumService(
             runtime,
-            NodosumConfig(
-                keys=keys,
-                listen=config.listen,
-                advertise=config.advertise,
-                static=config.static,
-                dns_sd=config.dns_sd,
-                dns_servers=config.dns_servers,
-                cluster_name=config.cluster_name,
-                tls=config.tls,
-                hello=config.hello,
-                single=config.single,
-                labels=config.labels,
-                handshake_timeout_s=config.handshake_timeout_s,
-                ready_timeout_s=config.ready_timeout_s,
-            ),
+            settings,
             node_id=node_id,
             incarnation=incarnation,
             host=host,
@@ -97,6 +87,8 @@ class Mycorrizal(MultiService):
             tls=runtime.tls or AutoTls(),
             clock=HybridClock(runtime.wall),
         )
+        for discovery in discoveries:
+            self.nodosum.add_discovery(discovery)
         self.nodosum.incarnation_changed = self._incarnation_changed
         self.mycel = MycelService(
             self.nodosum, MycelConfig(buckets=config.buckets), host=host
@@ -183,7 +175,7 @@ class Mycorrizal(MultiService):
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`, in order.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
         return self.nodosum.subscribe(receive)
 
@@ -191,6 +183,15 @@ class Mycorrizal(MultiService):
     def ready(self) -> bool:
         """Whether `when_ready` has fired, and the node was not stopped."""
         return self._readiness.ready
+
+    def safe_to_stop(self) -> bool:
+        """
+        Whether the cache loses nothing if this process ends now, however it
+        ends: no copy is known to be missing, and nothing is here alone.  Ask
+        before you stop the next node of a rolling restart the hard way;
+        `stopService` hands over in any case.
+        """
+        return self.mycel.safe_to_stop()
 
     def when_ready(self) -> Deferred[None]:
         """
@@ -249,6 +250,7 @@ class Mycorrizal(MultiService):
             max_entries=bucket.max_entries,
             max_bytes=bucket.max_bytes,
             replicas=bucket.replicas,
+            write=bucket.write,
         )
         return created.addErrback(self._bucket_failed)
 
@@ -261,6 +263,9 @@ class Mycorrizal(MultiService):
     def stopService(self) -> Deferred[None]:
         """
         Hand over the cache, leave the cluster and close everything.
+
+        Until a link is closed applications receive what comes on it, and
+        nothing after that.
 
         :return: Fires when nothing is left: no connection, port, timer or
             unfired Deferred.  After ``stop_timeout_s`` it closes by force.
@@ -317,6 +322,25 @@ class Mycorrizal(MultiService):
         self.runtime.rearm()
         if self._state is not None:
             self._state.close()
+
+
+def _nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
+    return NodosumConfig(
+        keys=keys,
+        listen=config.listen,
+        advertise=config.advertise,
+        static=config.static,
+        dns_sd=config.dns_sd,
+        dns_servers=config.dns_servers,
+        consul=config.consul,
+        cluster_name=config.cluster_name,
+        tls=config.tls,
+        hello=config.hello,
+        single=config.single,
+        labels=config.labels,
+        handshake_timeout_s=config.handshake_timeout_s,
+        ready_timeout_s=config.ready_timeout_s,
+    )
 
 
 def _keys(config: Config, runtime: Runtime) -> KeyRing:

@@ -21,6 +21,8 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from mycorrizal.config import Config, read_file
+from mycorrizal.consul_options import ConsulOptions, option_of
+from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.runtime import Entropy, follow_monotonic_time
@@ -47,7 +49,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(usage.Options):
+class Options(ConsulOptions, DnsOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -92,21 +94,6 @@ class Options(usage.Options):
         """
         parts = [part for part in addresses.split(",") if part.strip()]
         self._settings.setdefault("static", []).extend(parts)
-
-    def opt_dns_sd(self, name: str) -> None:
-        """
-        Look for other nodes in the DNS: the NAME of a service, as
-        _cluster._tcp.shop.example, or HOST:PORT for a host with many addresses.
-        May be repeated.
-        """
-        self._add("dns_sd", name)
-
-    def opt_dns_server(self, address: str) -> None:
-        """
-        HOST:PORT of a DNS server to ask for those names. May be repeated.
-        [default: those of /etc/resolv.conf]
-        """
-        self._add("dns_servers", address)
 
     def opt_node_id(self, node_id: str) -> None:
         """
@@ -160,7 +147,8 @@ class Options(usage.Options):
     def opt_bucket(self, bucket: str) -> None:
         """
         A cache bucket to create:
-        NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1. May be repeated.
+        NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1,write=all.  May be
+        repeated.
         """
         self._add("buckets", bucket)
 
@@ -223,6 +211,8 @@ class Options(usage.Options):
         setting = re.match(r"\w*", error.field).group()  # type: ignore[union-attr]
         if setting not in self._settings:
             return str(error)
+        if setting == "consul":
+            return f"{option_of(error.field)}: {error.problem}"
         option = _OPTIONS.get(setting, setting).replace("_", "-")
         return f"--{option}{error.field.removeprefix(setting)}: {error.problem}"
 
@@ -234,7 +224,8 @@ class Options(usage.Options):
             parent["logFormat"] = "text"
 
 
-for _name, _option in vars(Options).items():
+_ALL_OPTIONS = {**vars(ConsulOptions), **vars(DnsOptions), **vars(Options)}
+for _name, _option in _ALL_OPTIONS.items():
     # usage prints the texts as they stand, line breaks and all.
     if _name.startswith("opt_"):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())

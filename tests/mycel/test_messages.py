@@ -11,28 +11,38 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import tests.profiles  # noqa: F401
 from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.mycel.bucket_messages import (
+    AlterBucket,
+    BucketEntry,
+    Buckets,
+    ClearBucket,
+    CreateBucket,
+    DropBucket,
+)
 from mycorrizal.mycel.config import (
+    BATCH_KEYS_MAX,
     BUCKET_NAME_BYTES_MAX,
     BUCKETS_MAX,
+    DROPPED_MAX,
     KEY_BYTES_MAX,
+    LIMIT_MAX,
     VALUE_BYTES_MAX,
 )
 from mycorrizal.mycel.messages import (
     NEVER,
-    PUSHED_MAX,
+    Answer,
     AskSettled,
-    BucketEntry,
-    Buckets,
     Copy,
-    CreateBucket,
     Done,
     Fetch,
     Found,
     Get,
-    Leaving,
-    Push,
-    Pushed,
+    GetMany,
+    Item,
+    Many,
     Put,
+    PutIf,
+    PutMany,
     Refused,
     Request,
     Touch,
@@ -42,8 +52,11 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
+from mycorrizal.mycel.slot_messages import PUSHED_MAX, Leaving, Push, Pushed
 from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
 
+#: Buckets in one message: those there are, and those that were dropped.
+BUCKETS_TOLD = BUCKETS_MAX + DROPPED_MAX
 ORIGIN = bytes(range(16))
 _ORIGIN = "c410000102030405060708090a0b0c0d0e0f"
 
@@ -62,7 +75,19 @@ REQUESTS: list[tuple[Request, str]] = [
     (Touch("b", b"k", 60000, 0), "9603a162c4016bcdea600000"),
     (
         CreateBucket("s", NEVER, 100000, None, 1, 5),
-        "9804a173ffce000186a0c0010500",
+        "9904a173ffce000186a0c0010500a3616c6c",
+    ),
+    (
+        PutIf("b", b"k", b"v", 0, True, 7),
+        "9828a162c4016bc4017600c30700",
+    ),
+    (AlterBucket("s", 1000, 0, None, 2, "one", 5), "9929a173cd03e800c002a36f6e650500"),
+    (ClearBucket("s", 5, 1), "942aa1730501"),
+    (DropBucket("s", 5), "942ba1730500"),
+    (GetMany("b", (b"k", b"l"), 1500), "942ca16292c4016bc4016ccd05dc"),
+    (
+        PutMany("b", (Item(b"k", b"v", 0), Item(b"l", None, NEVER)), 7, 1500),
+        "952da1629293c4016bc401760093c4016cc0ff07cd05dc",
     ),
     (
         Copy("b", b"k", b"v", 7, ORIGIN, 1500),
@@ -77,18 +102,26 @@ REQUESTS: list[tuple[Request, str]] = [
     (AskSettled(2**64 - 1, 9), "930bcfffffffffffffffff09"),
     (
         Buckets((BucketEntry("s", 1000, None, 4096, 7, 1, ORIGIN),), 3),
-        f"930c9197a173cd03e8c0cd10000701{_ORIGIN}03",
+        f"930c919ba173cd03e8c0cd10000701{_ORIGIN}a3616c6c0000c203",
     ),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
+_GET_MANY = GetMany("b", (b"k", b"l"), 1500)
+_PUT_MANY = PutMany("b", (Item(b"k", b"v", 0),), 7, 1500)
 #: Answers, with a request that they answer.
-ANSWERS: list[tuple[Found | Done | Refused, Request, str]] = [
+ANSWERS: list[tuple[Answer, Request, str]] = [
     (Found(None), _GET, "9520c000c400ff"),
     (Found(b"v", 7, ORIGIN, 1500), _GET, f"9520c4017607{_ORIGIN}cd05dc"),
     (Done(), _PUT, "9521c30000c400"),
     (Done(False, 2, 7, ORIGIN), _PUT, f"9521c20207{_ORIGIN}"),
     (Refused("not_owner"), _GET, "9322a96e6f745f6f776e6572a0"),
     (Refused("conflict", "x"), _PUT, "9322a8636f6e666c696374a178"),
+    (
+        Many((Found(None), Refused("busy"))),
+        _GET_MANY,
+        "9238929520c000c400ff9322a462757379a0",
+    ),
+    (Many((Done(),)), _PUT_MANY, "9238919521c30000c400"),
 ]
 ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 
@@ -126,12 +159,34 @@ class BytesTests(SynchronousTestCase):
 
     def test_answer_to_something_else(self) -> None:
         """What was read is no answer to a write, nor the other way round."""
-        for request in (_PUT, *(it for it, _ in REQUESTS if type(it) is not Fetch)):
-            wrong = Done() if isinstance(request, Get) else Found(None)
+        for request, _ in REQUESTS:
+            reading = isinstance(request, (Get, Fetch))
+            wrong = Done() if reading else Found(None)
             with self.assertRaises(RemoteProtocolError):
                 decode_answer(encode(wrong), request)
         with self.assertRaises(RemoteProtocolError):
             decode_answer(encode(Done()), Fetch("b", b"k"))
+
+    def test_answers_to_many(self) -> None:
+        """Several answers are as many as were asked for, and of their kind."""
+        for answers, request in (
+            ((Found(None),) * 3, _GET_MANY),
+            ((Done(),), _GET_MANY),
+            ((Found(None), Done()), _GET_MANY),
+            ((Found(None),), _PUT_MANY),
+            ((Done(), Done()), _PUT_MANY),
+            ((Done(),), _PUT),
+            ((Found(None),), _GET),
+        ):
+            with self.assertRaises(RemoteProtocolError):
+                decode_answer(encode(Many(answers)), request)
+        self.check(Many((Found(None),)), _GET_MANY)
+        self.check(Many((Refused("busy"),)), _PUT_MANY)
+        self.check(Refused("busy"), _GET_MANY)
+
+    def check(self, answer: Answer, request: Request) -> None:
+        """It can be the answer to that."""
+        self.assertEqual(decode_answer(encode(answer), request), answer)
 
     @given(st.binary(max_size=200))
     def test_any_bytes(self, data: bytes) -> None:
@@ -159,7 +214,7 @@ class BytesTests(SynchronousTestCase):
             decode_request(data)
         except RemoteProtocolError:
             pass
-        for request in (_GET, _PUT):
+        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY):
             try:
                 decode_answer(data, request)
             except RemoteProtocolError:
@@ -232,23 +287,86 @@ class BoundTests(SynchronousTestCase):
         """News are of so many buckets at most."""
         entry = BucketEntry("b", -1, None, None, 1, 1, ORIGIN)
         self.check(
-            Buckets((entry,) * BUCKETS_MAX, 0), Buckets((entry,) * (BUCKETS_MAX + 1), 0)
+            Buckets((entry,) * BUCKETS_TOLD, 0),
+            Buckets((entry,) * (BUCKETS_TOLD + 1), 0),
         )
+
+    def test_limits(self) -> None:
+        """A limit is 1 or more, or 0 where it is taken away; and not endless."""
+        for bad in (0, LIMIT_MAX + 1):
+            self.check(
+                CreateBucket("b", -1, LIMIT_MAX, None, 1, 0),
+                CreateBucket("b", -1, bad, None, 1, 0),
+            )
+        for bad in (-1, LIMIT_MAX + 1):
+            self.check(
+                AlterBucket("b", None, 0, None, None, None, 0),
+                AlterBucket("b", None, bad, None, None, None, 0),
+            )
+
+    def test_write_modes(self) -> None:
+        """A write waits for all, for one or for nobody."""
+        self.check(
+            CreateBucket("b", -1, 1, None, 1, 0, write="async"),
+            CreateBucket("b", -1, 1, None, 1, 0, write="none"),  # type: ignore[arg-type]
+        )
+
+    def test_keys_of_a_batch(self) -> None:
+        """One message has so many keys at most, and at least one."""
+        item = Item(b"k", None, 0)
+        for bad in (0, BATCH_KEYS_MAX + 1):
+            self.check(
+                GetMany("b", (b"k",) * BATCH_KEYS_MAX, 1),
+                GetMany("b", (b"k",) * bad, 1),
+            )
+            self.check(
+                PutMany("b", (item,) * BATCH_KEYS_MAX, 0, 1),
+                PutMany("b", (item,) * bad, 0, 1),
+            )
 
     def test_largest_fit_a_frame(self) -> None:
         """Whatever is within the bounds fits a frame, with room for its head."""
         name = "n" * BUCKET_NAME_BYTES_MAX
         key, value = bytes(KEY_BYTES_MAX), bytes(VALUE_BYTES_MAX)
         stamp, ttl_ms = 2**63 - 1, 2**53
-        bucket = BucketEntry(name, ttl_ms, 2**53, 2**53, 7, stamp, ORIGIN)
+        bucket = BucketEntry(
+            name, ttl_ms, 2**53, 2**53, 7, stamp, ORIGIN, "async", stamp, stamp, True
+        )
         for message in (
             Put(name, key, value, ttl_ms, stamp, 8),
             Copy(name, key, value, stamp, ORIGIN, ttl_ms),
             Push(name, (Pushed(key, value, stamp, ORIGIN, ttl_ms),)),
             Found(value, stamp, ORIGIN, ttl_ms),
-            Buckets((bucket,) * BUCKETS_MAX, stamp),
+            Buckets((bucket,) * BUCKETS_TOLD, stamp),
+            PutMany(name, (Item(key, value, ttl_ms),), stamp, ttl_ms),
+            Many((Found(value, stamp, ORIGIN, ttl_ms),)),
         ):
             self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
+
+
+class BucketNameTests(SynchronousTestCase):
+    """A bucket is named by what can be printed, whoever creates it."""
+
+    def created(self, name: str) -> list[bytes]:
+        """Both messages by which a bucket of that name comes to be here."""
+        created = [4, name, NEVER, None, None, 1, 0, 0]
+        told = [name, NEVER, None, None, 1, 1, ORIGIN]
+        return [msgspec.msgpack.encode(it) for it in (created, [12, [told], 0])]
+
+    def test_good(self) -> None:
+        """Letters of any script, and blanks within."""
+        for name in ("s", "käse 日本", "n" * BUCKET_NAME_BYTES_MAX):
+            for data in self.created(name):
+                decode_request(data)
+
+    def test_bad(self) -> None:
+        """What steers a terminal, or is a byte too long, is refused on arrival."""
+        for name in (
+            "\x1b[2J", "a\nb", "\x85", "\u202eabc", "\u200b", "",
+            "n" * (BUCKET_NAME_BYTES_MAX + 1), "ä" * BUCKET_NAME_BYTES_MAX,
+        ):  # fmt: skip
+            for data in self.created(name):
+                self.assertRaises(RemoteProtocolError, decode_request, data)
 
 
 class TimeTests(SynchronousTestCase):

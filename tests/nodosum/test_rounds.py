@@ -16,10 +16,13 @@ from zope.interface.verify import verifyObject
 from mycorrizal import IDiscovery
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address, is_dialable, is_nowhere
+from mycorrizal.nodosum.discovery import Announcement, IAnnouncing
 from mycorrizal.nodosum.rounds import ADDRESSES_MAX, PAUSE_MAX_S, PAUSE_MIN_S, Rounds
 from mycorrizal.testing import World
 
 A, B, C = ("10.0.0.1", 1), ("10.0.0.2", 2), ("fd00::3", 3)
+
+ME = Announcement("me", "mycorrizal", ("10.0.0.9", 6969), "1")
 
 
 @implementer(IDiscovery)
@@ -45,6 +48,25 @@ class Script:
         return answer if isinstance(answer, Deferred) else succeed(answer)
 
 
+@implementer(IAnnouncing)
+class Register(Script):
+    """A way of discovery that tells others, and ends with this."""
+
+    def __init__(self, *answers: Any, end: Any = None) -> None:
+        super().__init__(*answers)
+        self.told: list[object] = []
+        self._end = end
+
+    def announce(self, announcement: Announcement) -> None:
+        """See `IAnnouncing`."""
+        self.told += [announcement, len(self.looked_at_s)]
+
+    def withdraw(self) -> Any:
+        """See `IAnnouncing`."""
+        self.told.append("withdrawn")
+        return self._end() if callable(self._end) else self._end
+
+
 class RoundsCase(SynchronousTestCase):
     """Rounds on a simulated host."""
 
@@ -59,7 +81,7 @@ class RoundsCase(SynchronousTestCase):
         for script in scripts:
             script.clock = self.runtime.now
             self.rounds.add(script)
-        self.rounds.start()
+        self.rounds.start(ME)
 
     def pauses_s(self, script: Script) -> list[float]:
         """Between its looks."""
@@ -208,3 +230,50 @@ class FailureTests(RoundsCase):
         self.assertEqual(self.runtime.pending_timers(), 0)
         self.world.advance(100)
         self.assertEqual(self.found, [[A]])
+
+
+class AnnouncingTests(RoundsCase):
+    """Ways of discovery that tell others of this node."""
+
+    def test_announced_and_withdrawn(self) -> None:
+        """Each is told once, before it looks, and once when it is over."""
+        end: Deferred[None] = Deferred()
+        register = Register([A], end=end)
+        verifyObject(IAnnouncing, register)
+        self.start(register, Script([B]))
+        self.world.advance(100)
+        self.assertEqual(register.told, [ME, 0])
+        stopped = self.rounds.stop()
+        self.assertEqual(register.told[2:], ["withdrawn"])
+        self.assertNoResult(stopped)
+        end.callback(None)
+        self.assertIsNone(self.successResultOf(stopped))
+        self.assertIsNone(self.successResultOf(self.rounds.stop()))
+        self.assertEqual(register.told[2:], ["withdrawn"])
+
+    def test_added_later(self) -> None:
+        """One that is added to a running node is told at once."""
+        self.start()
+        register = Register([A])
+        self.rounds.add(register)
+        self.assertEqual(register.told, [ME, 0])
+
+    def test_never_started(self) -> None:
+        """One that was told nothing has nothing to take back."""
+        register = Register([A])
+        self.rounds.add(register)
+        self.successResultOf(self.rounds.stop())
+        self.assertEqual(register.told, [])
+
+    def test_bugs(self) -> None:
+        """One that fails is logged, is looked in, and does not keep the node up."""
+
+        def bug(*_: Any) -> None:
+            raise ZeroDivisionError("oh")
+
+        register: Any = Register([A], end=bug)
+        register.announce = bug
+        self.start(register, Script([B]))
+        self.assertEqual(self.found[-1], [A, B])
+        self.successResultOf(self.rounds.stop())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)

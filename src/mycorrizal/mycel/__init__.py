@@ -9,14 +9,24 @@ have it.
 
 from __future__ import annotations
 
+from mycorrizal.mycel.api.buckets import UNCHANGED
+from mycorrizal.mycel.api.outcomes import Copies
 from mycorrizal.mycel.cache import Cache, CacheEntry
+from mycorrizal.mycel.codecs import Codec, JsonCodec, MsgpackCodec
 from mycorrizal.mycel.config import BucketSettings, MycelConfig
 from mycorrizal.mycel.service import MycelService
 
 __all__ = [
+    # From api
+    "UNCHANGED",
+    "Copies",
     # From cache
     "Cache",
     "CacheEntry",
+    # From codecs
+    "Codec",
+    "JsonCodec",
+    "MsgpackCodec",
     # From config
     "BucketSettings",
     "MycelConfig",

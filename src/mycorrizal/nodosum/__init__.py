@@ -27,8 +27,15 @@ from mycorrizal.nodosum.config import (
     format_address,
     is_nowhere,
 )
-from mycorrizal.nodosum.discovery import DnsName, IDiscovery
-from mycorrizal.nodosum.link import Link
+from mycorrizal.nodosum.discovery import (
+    Announcement,
+    ConsulSettings,
+    DnsName,
+    IAnnouncing,
+    IDiscovery,
+    discoveries_of,
+)
+from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.peer import (
     MemberDied,
     MemberEvent,
@@ -63,10 +70,15 @@ __all__ = [
     "format_address",
     "is_nowhere",
     # From discovery
+    "Announcement",
+    "ConsulSettings",
     "DnsName",
+    "IAnnouncing",
     "IDiscovery",
+    "discoveries_of",
     # From link
     "Link",
+    "Route",
     # From peer
     "MemberDied",
     "MemberEvent",

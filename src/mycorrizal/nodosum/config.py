@@ -6,11 +6,15 @@ Settings of the cluster layer, frozen, with units.
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 import attrs
 
 from mycorrizal.nodosum.acl import KeyRing
 from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, FRAME_BYTES_MAX
+
+if TYPE_CHECKING:
+    from mycorrizal.nodosum.discovery.consul_settings import ConsulSettings
 
 #: An address to dial or to listen on: host name or IP literal, and port.
 Address = tuple[str, int]
@@ -27,6 +31,7 @@ class NodosumConfig:
     :ivar static: Addresses to look for others at; our own may be among them.
     :ivar dns_sd: Names in the DNS to look for others under, see `DnsName`.
     :ivar dns_servers: Whom to ask for those; none: as resolv.conf says.
+    :ivar consul: The agent to find others with; None: none.
     :ivar tls: ``auto`` or ``off``.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar handshake_timeout_s: From accept, or dial, to AUTH, in all.
@@ -43,6 +48,7 @@ class NodosumConfig:
     static: tuple[Address, ...] = ()
     dns_sd: tuple[str, ...] = ()
     dns_servers: tuple[Address, ...] = ()
+    consul: ConsulSettings | None = None
     cluster_name: str = "mycorrizal"
     tls: str = "auto"
     hello: str = "udp"

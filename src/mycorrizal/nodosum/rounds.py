@@ -9,13 +9,13 @@ from collections.abc import Callable
 from itertools import chain, zip_longest
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address, canonical, is_dialable
-from mycorrizal.nodosum.discovery import IDiscovery
+from mycorrizal.nodosum.discovery import Announcement, IAnnouncing, IDiscovery
 from mycorrizal.runtime import Runtime, Timer
 
 #: How many addresses of one answer are looked at.
@@ -29,7 +29,8 @@ class Rounds:
     """
     All ways of discovery of one node, each of which looks again and again.
 
-    The last good answer of each is kept, whatever comes later.
+    The last good answer of each is kept, whatever comes later.  Those that
+    tell others of this node are told what to tell, and when it is over.
 
     :param found: Called with all addresses that are known, after each answer.
     :ivar problem: Why the last round that failed did.
@@ -49,31 +50,65 @@ class Rounds:
         self._timers: dict[IDiscovery, Timer] = {}
         self._lookups: dict[IDiscovery, Deferred[Any]] = {}
         self._problems: dict[IDiscovery, str] = {}
+        self._announcement: Announcement | None = None
+        self._announcing: list[Any] = []
 
     def add(self, discovery: IDiscovery) -> None:
         """Look in this way too."""
         self._discoveries.append(discovery)
         if self.running:
-            self._look(discovery, 0)
+            self._begin(discovery)
 
-    def start(self) -> None:
-        """Begin to look."""
+    def start(self, announcement: Announcement) -> None:
+        """
+        Begin to look.
+
+        :param announcement: What others may be told of this node.
+        """
         self.running = True
-        for discovery in self._discoveries:
-            self._look(discovery, 0)
+        self._announcement = announcement
+        for discovery in list(self._discoveries):
+            self._begin(discovery)
 
-    def stop(self) -> None:
-        """Look no more; what is under way is cancelled."""
+    def stop(self) -> Deferred[None]:
+        """
+        Look no more; what is under way is cancelled.
+
+        :return: Fires when nobody is told of this node any more.
+        """
         self.running = False
         for timer in self._timers.values():
             timer.cancel()
         for lookup in list(self._lookups.values()):
             lookup.cancel()
+        announcing, self._announcing = self._announcing, []
+        withdrawn = gatherResults([self._withdraw(one) for one in announcing])
+        return withdrawn.addCallback(lambda _: None)
 
     @property
     def complete(self) -> bool:
         """Whether each way has answered once."""
         return all(discovery in self._found for discovery in self._discoveries)
+
+    def _begin(self, discovery: IDiscovery) -> None:
+        if IAnnouncing.providedBy(discovery):
+            announcing: Any = discovery
+            self._announcing.append(announcing)
+            try:
+                announcing.announce(self._announcement)
+            except Exception:
+                self._log.failure(
+                    "{name} could not announce this node", name=discovery.name
+                )
+        self._look(discovery, 0)
+
+    def _withdraw(self, announcing: Any) -> Deferred[Any]:
+        withdrawn: Deferred[Any] = maybeDeferred(announcing.withdraw)
+        return withdrawn.addErrback(
+            lambda failure: self._log.failure(
+                "{name} could not withdraw this node", failure, name=announcing.name
+            )
+        )
 
     def _look(self, discovery: IDiscovery, failures: int) -> None:
         if not self.running:

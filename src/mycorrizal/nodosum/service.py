@@ -27,11 +27,8 @@ from mycorrizal.errors import (
 from mycorrizal.nodosum.acl import cluster_tag, node_key_of
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.discovery import (
-    IDiscovery,
-    StaticDiscovery,
-    discoveries_of,
-)
+from mycorrizal.nodosum.contacts import FIRST_ROUND_S
+from mycorrizal.nodosum.discovery import Announcement, IDiscovery, StaticDiscovery
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import Me, Membership
 from mycorrizal.nodosum.mesh import Mesh
@@ -107,12 +104,11 @@ class NodosumService(MultiService):
         self._tls = tls
         self._ports: Ports | None = None
         self._began_at = 0.0
-        self._subscribers: list[Callable[[MemberEvent], object]] = []
+        #: By an object that stands for each subscription.
+        self._subscribers: dict[object, Callable[[MemberEvent], object]] = {}
         self._link_listeners: list[LinkListener] = []
         self.mesh = self._make_mesh()
         self.rounds = Rounds(runtime, self._found)
-        for discovery in discoveries_of(runtime, config):
-            self.add_discovery(discovery)
 
     def _make_mesh(self) -> Mesh:
         return Mesh(
@@ -160,11 +156,15 @@ class NodosumService(MultiService):
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`; an error in it is logged.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
-        subscribers = self._subscribers
-        subscribers.append(receive)
-        return lambda: subscribers.remove(receive) if receive in subscribers else None
+        subscription = object()
+        self._subscribers[subscription] = receive
+
+        def end() -> None:
+            self._subscribers.pop(subscription, None)
+
+        return end
 
     def listen_to_links(self, listener: LinkListener) -> None:
         """Be told of each link that comes up or goes down."""
@@ -210,7 +210,7 @@ class NodosumService(MultiService):
         self._began_at = self.runtime.now()
         self.listening.succeeded()
         self.mesh.start(self.address)
-        self.rounds.start()
+        self.rounds.start(self._announcement())
 
     def leave(self) -> Deferred[None]:
         """
@@ -219,7 +219,7 @@ class NodosumService(MultiService):
         :return: Fires when all connections are closed.
         """
         self.applications.running = False
-        self.rounds.stop()
+        withdrawn = self.rounds.stop()
         for waited_for in (self.listening, self.readiness):
             waited_for.ended(Failure(NotRunning()))
         if self._ports is None:
@@ -228,6 +228,7 @@ class NodosumService(MultiService):
         # Nobody may come in while the others go out.
         closed = ports.close_tcp()
         left = self.mesh.leave().addCallback(lambda _: closed)
+        left.addCallback(lambda _: withdrawn)
         return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
@@ -246,6 +247,14 @@ class NodosumService(MultiService):
         """Look for others in this way too, unless we run alone."""
         if not self.config.single:
             self.rounds.add(discovery)
+
+    def _announcement(self) -> Announcement:
+        return Announcement(
+            self.me.node_id,
+            self.config.cluster_name,
+            self._advertised(),
+            self._version,
+        )
 
     def _found(self, addresses: list[Address]) -> None:
         now = self.runtime.now()
@@ -268,7 +277,9 @@ class NodosumService(MultiService):
 
     def member_changed(self, event: MemberEvent) -> None:
         """Somebody joined, left or died."""
-        for receive in list(self._subscribers):
+        for subscription, receive in list(self._subscribers.items()):
+            if subscription not in self._subscribers:
+                continue  # One before has ended it.
             try:
                 receive(event)
             except Exception:
@@ -297,6 +308,16 @@ class NodosumService(MultiService):
         """Time has passed."""
         if self.readiness.pending:
             self._check_ready(now)
+
+    def first_round_over(self, now: float) -> bool:
+        """
+        Whether each discovered address, and each node that those named, has
+        linked or had its chance; at the latest 3 s after the start.
+        """
+        if now - self._began_at >= FIRST_ROUND_S:
+            return True
+        contacts, peers = self.mesh.contacts, self.membership.peers
+        return self.rounds.complete and contacts.settled(now, peers, lambda _: True)
 
     def _check_ready(self, now: float) -> None:
         late = now - self._began_at >= self.config.ready_timeout_s

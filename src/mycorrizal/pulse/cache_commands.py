@@ -72,7 +72,7 @@ def create(
     """Create a bucket on every node."""
     question = AskCreate(bucket, ttl_s, max_entries, max_bytes, replicas)
     session.ask(question, Ok)
-    session.say(f"bucket {bucket} is there", {"bucket": bucket})
+    session.say(f"bucket {render.printable(bucket)} is there", {"bucket": bucket})
 
 
 @cache.command()

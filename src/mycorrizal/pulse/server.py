@@ -146,7 +146,7 @@ class PulseServer:
         def replied(how: int, payload: bytes) -> None:
             if how == ANSWERED:
                 rtt_ms = (self._runtime.now() - sent_at) * 1000
-                result.callback(RoundTrip(node_id, rtt_ms))
+                result.callback(RoundTrip(node_id, round(rtt_ms, 3)))
             else:
                 result.errback(PeerUnreachable([node_id]))
 

@@ -23,10 +23,24 @@ from mycorrizal.errors import (
     LinkLost,
     MycorrizalError,
 )
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S
 from mycorrizal.nodosum.wire.limits import RejectCode
 from mycorrizal.pulse.access import Access, find_access
-from mycorrizal.pulse.client import CannotConnect, NodeRefused, PulseClient
-from mycorrizal.pulse.messages import Failed, Question, Reply
+from mycorrizal.pulse.client import (
+    CONNECT_TIMEOUT_S,
+    CannotConnect,
+    NodeBusy,
+    NodeRefused,
+    PulseClient,
+)
+from mycorrizal.pulse.messages import (
+    AskPing,
+    AskSend,
+    AskStatus,
+    Failed,
+    Question,
+    Reply,
+)
 from mycorrizal.pulse.render import printable
 from mycorrizal.runtime import Runtime
 
@@ -38,6 +52,8 @@ EXIT_INTERRUPTED = 130
 
 #: What one call may take, in all.
 COMMAND_TIMEOUT_S = 5.0
+#: And what it may take if the node has to ask others for it.
+CACHE_TIMEOUT_S = CONNECT_TIMEOUT_S + OPERATION_TIMEOUT_S
 
 _Reply = TypeVar("_Reply", bound=Reply)
 
@@ -80,9 +96,12 @@ async def ask_once(
     runtime: Runtime,
     client: PulseClient,
     question: Question,
-    timeout_s: float = COMMAND_TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> Reply:
     """Connect, ask, and close; for all of it there is one timeout."""
+    if timeout_s is None:
+        at_once = isinstance(question, (AskStatus, AskPing, AskSend))
+        timeout_s = COMMAND_TIMEOUT_S if at_once else CACHE_TIMEOUT_S
     ends_at = runtime.now() + timeout_s
     await client.connect()
     try:
@@ -175,6 +194,8 @@ def trouble(error: MycorrizalError, access: Access) -> Trouble:
     """What to say when a node could not be asked, and what to do about it."""
     place, sentence = access.place, str(error)
     match error:
+        case NodeBusy():
+            return Trouble(f"{sentence}; try again in a moment")
         case CannotConnect():
             advice = "is a node running there? --node HOST:PORT names another"
             return Unreachable(f"{sentence}; {advice}")

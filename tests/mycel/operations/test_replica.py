@@ -4,6 +4,7 @@ What a node answers to the other owners of a slot.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.messages import (
@@ -13,11 +14,10 @@ from mycorrizal.mycel.messages import (
     Done,
     Fetch,
     Found,
-    Push,
-    Pushed,
     Refused,
 )
 from mycorrizal.mycel.operations.replica import Replica
+from mycorrizal.mycel.slot_messages import Push, Pushed
 from tests.mycel.parts import ME, A, B, C, Parts, key_in, slot_owned_by
 
 
@@ -95,4 +95,34 @@ class ReplicaTests(SynchronousTestCase):
             Copy("x", b"key", b"", 1, A, NEVER),
             Push("x", ()),
         ):
+            self.assertEqual(self.replica.answer(request), refused)
+
+
+class DroppedTests(SynchronousTestCase):
+    """A bucket that was dropped here."""
+
+    def setUp(self) -> None:
+        self.parts = parts = Parts(A, B, C)
+        self.replica = Replica(parts.buckets, parts.hybrid, parts.now)
+        self.key = key_in(parts.bucket, slot_owned_by(parts.view, A, ME))
+        entry = self.parts.bucket.entry
+        self.parts.buckets.merge([replace(entry, stamp=9, dropped=True)])
+
+    def test_nothing_to_hold(self) -> None:
+        """What was written before the drop need not be held, and that is all right."""
+        for request in (
+            Copy("b", self.key, b"value", 9, A, NEVER),
+            Push("b", (Pushed(self.key, b"value", 9, A, NEVER),)),
+            Push("b", ()),
+        ):
+            self.assertEqual(self.replica.answer(request), Done())
+        self.assertEqual(self.replica.answer(Fetch("b", self.key)), Found(None))
+
+    def test_created_again(self) -> None:
+        """What was written afterwards is of a bucket that is still to be heard of."""
+        for request in (
+            Copy("b", self.key, b"value", 10, A, NEVER),
+            Push("b", (Pushed(self.key, b"value", 10, A, NEVER),)),
+        ):
+            refused = Refused(UNKNOWN_BUCKET, "b")
             self.assertEqual(self.replica.answer(request), refused)

@@ -19,6 +19,7 @@ from mycorrizal.mycel.messages import (
     Found,
     Get,
     Put,
+    PutIf,
     Refused,
     Request,
     decode_request,
@@ -67,6 +68,7 @@ class FakeSender:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.tries = 0
         self.full = False
 
     def call(
@@ -76,6 +78,7 @@ class FakeSender:
         on_reply: Callable[[int, bytes], None],
         deadline: float,
     ) -> int:
+        self.tries += 1
         if self.full:
             return 0
         self.calls.append(Call(link, decode_request(payload), on_reply))
@@ -91,7 +94,13 @@ class RouterTestCase(SynchronousTestCase):
             parts.view, parts.ask, parts.now, lambda _: True, lambda: Buckets((), 0)
         )
         primary = Primary(
-            parts.view, parts.buckets, parts.hybrid, writes, parts.ask, parts.now
+            parts.view,
+            parts.buckets,
+            parts.hybrid,
+            writes,
+            parts.ask,
+            parts.now,
+            parts.administration.perform,
         )
         self.links = {A: FakeLink(A), B: FakeLink(B)}
         self.sender = FakeSender()
@@ -208,6 +217,60 @@ class RouteTests(RouterTestCase):
         self.turn()
         self.assertEqual(self.asked(), [A])
 
+    def test_many_and_a_full_queue(self) -> None:
+        """Of many that wait for a full queue one tries it, and all go in order."""
+        for _ in range(5):
+            self.route()
+        self.sender.calls.clear()
+        self.router.stop()
+        self.answers.clear()
+        self.sender.full = True
+        for _ in range(5):
+            self.route()
+        self.assertEqual(self.sender.tries, 6)
+        self.turn()
+        self.assertEqual(self.sender.tries, 7)
+        self.assertEqual(self.parts.runtime.pending_timers(), 1)
+        self.sender.full = False
+        self.turn()
+        self.assertEqual(len(self.asked()), 5)
+
+    def test_later_one_waits_its_turn(self) -> None:
+        """Who comes while others wait for a full queue does not overtake them."""
+        self.sender.full = True
+        self.route()
+        self.sender.full = False
+        self.route()
+        self.assertEqual(self.asked(), [])
+        self.turn()
+        self.assertEqual(self.asked(), [A, A])
+
+    def test_maybe_its_own(self) -> None:
+        """What is in the way after a death may be what was written before it."""
+        for if_present in (False, True):
+            for lost in (False, True):
+                self.answers.clear()
+                self.sender.calls.clear()
+                put = PutIf("b", self.key, b"value", 0, if_present, 0)
+                self.router.route(put, self.slot, 5.0, self.answers.append)
+                if lost:
+                    self.sender.calls[0].reply(LINK_LOST, b"")
+                    self.turn()
+                self.sender.calls[-1].answer(Done(not if_present))
+                text = "a node died that may have written it"
+                maybe = Refused(INDETERMINATE, text)
+                expected = maybe if lost else Done(not if_present)
+                self.assertEqual(self.answers, [expected])
+
+    def test_written_after_a_death(self) -> None:
+        """What was written after a death was written."""
+        put = PutIf("b", self.key, b"value", 0, False, 0)
+        self.router.route(put, self.slot, 5.0, self.answers.append)
+        self.sender.calls[0].reply(LINK_LOST, b"")
+        self.turn()
+        self.sender.calls[1].answer(Done(False, 2, 7, A))
+        self.assertEqual(self.answers, [Done(False, 2, 7, A)])
+
     def test_no_link(self) -> None:
         """Without a link the operation waits, and becomes indeterminate in time."""
         self.links.clear()
@@ -276,6 +339,32 @@ class RouteTests(RouterTestCase):
         self.assertEqual(self.answers, [Refused(NOT_OWNER, "the node was stopped")])
         self.sender.calls[0].answer(Found(None))
         self.assertEqual(len(self.answers), 1)
+
+
+class CancelTests(RouterTestCase):
+    """Operations whose caller has given up."""
+
+    def test_not_begun(self) -> None:
+        """A write that waits for its slot to settle is not done when cancelled."""
+        self.parts.view.change(members(B))
+        self.slot = slot_owned_by(self.parts.view, ME, B)
+        while not self.parts.view.unsettled[self.slot]:
+            self.slot += 1
+        self.key = key_in(self.parts.bucket, self.slot)
+        put = Put("b", self.key, b"value", 0, 0)
+        operation = self.router.route(put, self.slot, 5.0, self.answers.append)
+        assert operation is not None
+        operation.cancel()
+        self.parts.ask.answer(Found(None), B)
+        self.assertEqual((self.parts.ask.asked, self.answers), ([], []))
+
+    def test_passed_on(self) -> None:
+        """What was passed on to the primary is cancelled there."""
+        put = Put("b", self.key, b"value", 0, 0)
+        operation = self.router.passed_on(put, self.slot, 5.0, self.answers.append)
+        assert operation is not None
+        operation.cancel()
+        self.assertEqual(self.links[A].cancelled, [1])
 
 
 class PassedOnTests(RouterTestCase):

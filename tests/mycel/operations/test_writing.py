@@ -4,8 +4,13 @@ A write is acknowledged, and can be read, when all live owners hold it.
 
 from __future__ import annotations
 
+from typing import cast
+
+import attrs
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from mycorrizal.mycel.config import WriteMode
 from mycorrizal.mycel.messages import (
     INDETERMINATE,
     NEVER,
@@ -112,6 +117,15 @@ class WriteTests(WritingTestCase):
         self.write(None, ttl_s=3600)
         copy = self.ask.answer(Done(), A)
         self.assertEqual(copy, Copy("b", self.key, None, 7, ME, 3_600_000))
+
+    def test_bucket_dropped(self) -> None:
+        """A write whose bucket was dropped ends, and says so."""
+        self.write()
+        entry = self.parts.bucket.entry
+        self.parts.buckets.merge([replace(entry, stamp=9, dropped=True)])
+        self.ask.answer(Refused(UNKNOWN_BUCKET, "b"), A)
+        self.assertEqual(self.answers, [Refused(UNKNOWN_BUCKET, "b")])
+        self.assertEqual(len(self.writes), 0)
 
     def test_silent_replica(self) -> None:
         """A copy that is not answered is sent again."""
@@ -253,3 +267,63 @@ class TwoReplicasTests(WritingTestCase):
         self.change(B)
         self.ask.answer(Done(), B)
         self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
+
+
+class ModeTests(WritingTestCase):
+    """A write may be acknowledged before all copies stand."""
+
+    replicas = 2
+
+    def mode(self, write: WriteMode) -> None:
+        """Let the bucket have a mode."""
+        bucket = self.parts.bucket
+        bucket.settings = attrs.evolve(bucket.settings, write=write)
+
+    def test_one(self) -> None:
+        """With "one" a replica is enough, and the rest follows."""
+        self.mode("one")
+        self.write()
+        self.assertEqual((self.answers, self.parts.held(self.key)), ([], None))
+        self.ask.answer(Done(), B)
+        self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
+        self.assertEqual(self.parts.held(self.key), b"value")
+        self.assertEqual(len(self.writes), 1)
+        self.ask.answer(None, A)
+        self.ask.answer(Done(), A)
+        self.assertEqual((len(self.answers), len(self.writes)), (1, 0))
+
+    def test_async(self) -> None:
+        """With "async" the primary is enough; the copies are sent first."""
+        self.mode("async")
+        self.write()
+        self.assertEqual(self.answers, [Done(True, 1, 7, ME)])
+        self.assertEqual(self.parts.held(self.key), b"value")
+        self.assertEqual(len(self.ask.asked), 2)
+        self.ask.answer(Done(), A)
+        self.ask.answer(Done(), B)
+        self.assertEqual((len(self.answers), len(self.writes)), (1, 0))
+
+    def test_all_at_once(self) -> None:
+        """When nobody is missing, each mode tells all the copies there are."""
+        self.change()
+        for number, mode in enumerate(("all", "one", "async")):
+            self.mode(cast(WriteMode, mode))
+            self.write(stamp=7 + number)
+            self.assertEqual(self.answers[number:], [Done(True, 1, 7 + number, ME)])
+
+    def test_copies_in_vain(self) -> None:
+        """Copies of what is acknowledged are given up in time, without a word."""
+        self.mode("async")
+        self.write()
+        self.parts.clock.advance(5)
+        self.writes.expire()
+        self.assertEqual((len(self.answers), len(self.writes)), (1, 0))
+
+    def test_one_without_replicas(self) -> None:
+        """With "one" it waits for a replica as long as there is any."""
+        self.mode("one")
+        self.write()
+        self.change(A)
+        self.assertEqual(self.answers, [])
+        self.change()
+        self.assertEqual(self.answers, [Done(True, 1, 7, ME)])
