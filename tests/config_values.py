@@ -68,6 +68,10 @@ GOOD: list[tuple[str, object, object]] = [
     ("handshake_timeout_s", "500ms", 0.5),
     ("ready_timeout_s", "1h", 3600.0),
     ("stop_timeout_s", 0.001, 0.001),
+    ("watchdog_s", "0", 0.0),
+    ("watchdog_s", 0, 0.0),
+    ("watchdog_s", "off", 0.0),
+    ("watchdog_s", "250ms", 0.25),
 ]
 
 #: (setting, what is given, the path of the setting, what the sentence says)
@@ -156,4 +160,6 @@ BAD: list[tuple[str, object, str, str]] = [
     ("stop_timeout_s", True, "stop_timeout_s", "not True"),
     ("stop_timeout_s", None, "stop_timeout_s", "not None"),
     ("stop_timeout_s", 10**400, "stop_timeout_s", "up to an hour"),
+    ("watchdog_s", -1, "watchdog_s", "above 0 and up to an hour"),
+    ("watchdog_s", False, "watchdog_s", "not False"),
 ]

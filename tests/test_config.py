@@ -36,7 +36,7 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual((config.static, config.buckets, config.labels), ((), (), {}))
         self.assertEqual(config.handshake_timeout_s, 2.0)
         self.assertEqual(config.ready_timeout_s, 30.0)
-        self.assertEqual(config.stop_timeout_s, 10.0)
+        self.assertEqual(config.stop_timeout_s, 25.0)
         self.assertFalse(config.single)
 
     def test_good(self) -> None:
@@ -160,6 +160,7 @@ class SourceTests(SynchronousTestCase):
                 "MYCORRIZAL_HANDSHAKE_TIMEOUT_S": "1500ms",
                 "MYCORRIZAL_READY_TIMEOUT_S": "1m",
                 "MYCORRIZAL_STOP_TIMEOUT_S": "5",
+                "MYCORRIZAL_WATCHDOG_S": "2",
             }
         )
         self.assertEqual(
@@ -184,6 +185,7 @@ class SourceTests(SynchronousTestCase):
                 handshake_timeout_s=1.5,
                 ready_timeout_s=60,
                 stop_timeout_s=5,
+                watchdog_s=2,
             ),
         )
 

@@ -63,6 +63,8 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
         {"buckets": ["s:ttl=15m,replicas=0", "t"]},
     ),
     (["--label", "zone=a", "--label", "rack=b=c"], {"labels": "zone=a,rack=b=c"}),
+    (["--host-label", "rack-7"], {"host": "rack-7"}),
+    (["--watchdog", "0"], {"watchdog_s": 0}),
 ]
 
 #: (arguments, what the one sentence on stderr says)
@@ -96,6 +98,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["--bucket", "s", "--bucket", "s"], "bucket.*: bucket 's' is described twice"),
     (["--label", "zone"], "label: .*as in zone=a, not 'zone'"),
     (["--label", "=a"], "label: .*as in zone=a, not '=a'"),
+    (["--host-label", ""], "host.label: give a text"),
+    (["--watchdog", "soon"], "watchdog: 'soon' is not a time"),
     (["--config", "nowhere.toml"], "config: cannot read nowhere.toml: No such file"),
     (["--config", ""], "config: cannot read ''"),
     (["stray"], "unexpected argument 'stray'; see --help"),
@@ -163,8 +167,8 @@ class OptionTests(Case):
             option.removeprefix("--").replace("-", "_") for option in options
         }
         self.assertEqual(
-            without - {"secret_files", "buckets", "labels", "dns_servers"},
-            {"secret", "host", *(name for name in FIELDS if name.endswith("_s"))},
+            without - {"secret_files", "buckets", "labels", "dns_servers", "host"},
+            {"secret", *(name for name in FIELDS if name.endswith("_s"))},
         )
 
     def test_wrong(self) -> None:

@@ -115,6 +115,11 @@ def _seconds(value: object, field: str) -> float:
     return float(seconds)
 
 
+def _seconds_or_off(value: object, field: str) -> float:
+    off = value in ("0", "off") or (value == 0 and not isinstance(value, bool))
+    return 0.0 if off else _seconds(value, field)
+
+
 def _flag(value: object, field: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True}
     words |= {"0": False, "false": False, "no": False, "off": False, "": False}
@@ -215,6 +220,8 @@ class Config:
     :ivar buckets: Cache buckets to create, as ``sessions:ttl=15m,replicas=1``.
     :ivar labels: Names and texts that other nodes see.
     :ivar host: Names the machine, so that copies need not share one.
+    :ivar watchdog_s: How long code may hold up the reactor before the log tells
+        which; 0: it is not watched.
     """
 
     listen: Address
@@ -237,6 +244,7 @@ class Config:
     handshake_timeout_s: float
     ready_timeout_s: float
     stop_timeout_s: float
+    watchdog_s: float
 
     def __init__(
         self,
@@ -260,7 +268,8 @@ class Config:
         host: str | None = None,
         handshake_timeout_s: float | str = 2.0,
         ready_timeout_s: float | str = 30.0,
-        stop_timeout_s: float | str = 10.0,
+        stop_timeout_s: float | str = 25.0,
+        watchdog_s: float | str = 0.5,
     ) -> None:
         self.__attrs_init__(
             listen=read_address(listen, "listen"),
@@ -283,6 +292,7 @@ class Config:
             handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
+            watchdog_s=_seconds_or_off(watchdog_s, "watchdog_s"),
         )
 
     @classmethod

@@ -42,6 +42,7 @@ from mycorrizal.pulse.server import PulseServer
 from mycorrizal.runtime import Runtime
 from mycorrizal.state import NodeState, cluster_directory, present, read_secret
 from mycorrizal.version import __version__
+from mycorrizal.watchdog import Watchdog, watch
 
 #: After closing by force nothing is waited for any longer than this.
 FORCED_S = 1.0
@@ -55,6 +56,10 @@ class Mycorrizal(MultiService):
     It is started once, and not again after it was stopped.
 
     :param reactor: The reactor that runs it.
+    :ivar leave_func: What ``pulse leave`` calls; by default it is stopped, and
+        the process goes on.
+    :ivar left: After a stop: how many values of which bucket were not handed
+        over in time.
     :raises ConfigError: A setting is wrong, or there is no secret.
     :raises StateError: The state directory can't be used.
     """
@@ -93,7 +98,10 @@ class Mycorrizal(MultiService):
         self.mycel = MycelService(
             self.nodosum, MycelConfig(buckets=config.buckets), host=host
         )
-        self._pulse = PulseServer(self.nodosum, self.mycel)
+        self._watchdog: Watchdog | None = None
+        self.leave_func: Callable[[], object] = self.stopService
+        self.left: dict[str, int] = {}
+        self._pulse = PulseServer(self.nodosum, self.mycel, lambda: self.leave_func())
         self.mycel.setServiceParent(self)
         self.nodosum.setServiceParent(self)
 
@@ -227,6 +235,7 @@ class Mycorrizal(MultiService):
             self._release()
             self.runtime.rearm()
             raise
+        self._watchdog = watch(self.runtime, self.config.watchdog_s)
         self.nodosum.readiness.when_ready().addCallbacks(self._linked, self._not_linked)
 
     def _linked(self, _: object) -> None:
@@ -289,9 +298,13 @@ class Mycorrizal(MultiService):
         def leave(result: object) -> Deferred[Any]:
             hand_over.cancel()
             if isinstance(result, Failure):
+                self.left = self.mycel.not_handed_over()
                 self._log.error(
-                    "Not all of the cache was handed over within {timeout_s} s",
+                    "Not all of the cache was handed over within {timeout_s:g} s: "
+                    "left {left}",
                     timeout_s=timeout_s * 0.8,
+                    left=", ".join(f"{n} of {name}" for name, n in self.left.items())
+                    or "nothing that is known",
                 )
             self.mycel.stopService()
             return self.nodosum.stopService()
@@ -318,6 +331,8 @@ class Mycorrizal(MultiService):
         )
 
     def _release(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
         # All timers are cancelled: no alarm is left for them.
         self.runtime.rearm()
         if self._state is not None:

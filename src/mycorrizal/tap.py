@@ -36,10 +36,12 @@ EXIT_FAILED = 1
 
 #: Options that may be repeated are called by the singular of their setting.
 _OPTIONS = {
+    "secret_files": "secret_file",
     "buckets": "bucket",
     "dns_servers": "dns_server",
     "labels": "label",
-    "secret_files": "secret_file",
+    "host": "host_label",
+    "watchdog_s": "watchdog",
 }
 
 
@@ -161,6 +163,20 @@ class Options(ConsulOptions, DnsOptions, usage.Options):
             leave(EXIT_USAGE, f"label: give NAME=TEXT, as in zone=a, not {label!r}")
         self._settings.setdefault("labels", {})[name] = text
 
+    def opt_host_label(self, name: str) -> None:
+        """
+        Names the machine, so that copies of a value need not share one.
+        [default: the host name]
+        """
+        self._settings["host"] = name
+
+    def opt_watchdog(self, seconds: str) -> None:
+        """
+        How long code may hold up the reactor before the log tells which, with
+        its stack; 0 turns that off. [default: 0.5]
+        """
+        self._settings["watchdog_s"] = seconds
+
     def opt_config(self, path: str) -> None:
         """
         A TOML file of settings.
@@ -250,6 +266,7 @@ class NodeService(MultiService):
         self._secret_path = secret_path
         node.setServiceParent(self)
         node.subscribe(self._members_changed)
+        node.leave_func = reactor.stop
 
     def startService(self) -> None:
         """Start the node, or end the process with one sentence."""
@@ -326,7 +343,19 @@ class NodeService(MultiService):
             signal.signal(number, signal.SIG_DFL)
         self._log.info("Leaving the cluster")
         stopped: Deferred[Any] = super().stopService()
-        return stopped.addCallback(lambda _: self._log.info("Left"))
+        return stopped.addCallback(self._stopped)
+
+    def _stopped(self, _: object) -> None:
+        left = self._node.left
+        if left:
+            copies = ", ".join(f"{count} of {name}" for name, count in left.items())
+            self._reactor.addSystemEventTrigger(
+                "after",
+                "shutdown",
+                _exit_failed,
+                f"left, but not handed over: {copies}",
+            )
+        self._log.info("Left")
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,7 +4,6 @@ The bytes that caches exchange, and that nothing else gets in.
 
 from __future__ import annotations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,19 +18,9 @@ from mycorrizal.mycel.bucket_messages import (
     CreateBucket,
     DropBucket,
 )
-from mycorrizal.mycel.config import (
-    BATCH_KEYS_MAX,
-    BUCKET_NAME_BYTES_MAX,
-    BUCKETS_MAX,
-    DROPPED_MAX,
-    KEY_BYTES_MAX,
-    LIMIT_MAX,
-    VALUE_BYTES_MAX,
-)
 from mycorrizal.mycel.messages import (
     NEVER,
     Answer,
-    AskSettled,
     Copy,
     Done,
     Fetch,
@@ -39,7 +28,10 @@ from mycorrizal.mycel.messages import (
     Get,
     GetMany,
     Item,
+    Leaving,
     Many,
+    Push,
+    Pushed,
     Put,
     PutIf,
     PutMany,
@@ -52,13 +44,30 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
-from mycorrizal.mycel.slot_messages import PUSHED_MAX, Leaving, Push, Pushed
-from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
+from mycorrizal.mycel.slot_messages import (
+    Claim,
+    Claimed,
+    Compare,
+    Compared,
+    Denied,
+    Evict,
+    Lacking,
+    Leaving,
+    Moved,
+    Offer,
+    Offered,
+    Page,
+    Paged,
+    Push,
+    Pushed,
+)
+from mycorrizal.mycel.slots.slotset import slotset, to_bytes
 
-#: Buckets in one message: those there are, and those that were dropped.
-BUCKETS_TOLD = BUCKETS_MAX + DROPPED_MAX
 ORIGIN = bytes(range(16))
 _ORIGIN = "c410000102030405060708090a0b0c0d0e0f"
+#: Slots 0, 9 and 1023.
+SLOTS_SEEN = to_bytes(slotset((0, 9, 1023)))
+_SLOTS = "c4800102" + "00" * 125 + "80"
 
 #: Each message and its bytes.
 REQUESTS: list[tuple[Request, str]] = [
@@ -99,14 +108,30 @@ REQUESTS: list[tuple[Request, str]] = [
         f"930aa1629195c4016bc007{_ORIGIN}ff",
     ),
     (Leaving(), "910d"),
-    (AskSettled(2**64 - 1, 9), "930bcfffffffffffffffff09"),
+    (Claim(SLOTS_SEEN, 256), f"930b{_SLOTS}cd0100"),
+    (Moved(SLOTS_SEEN), f"9312{_SLOTS}c0"),
+    (Moved(SLOTS_SEEN, (ORIGIN, 3)), f"9312{_SLOTS}92{_ORIGIN}03"),
+    (Page("b", SLOTS_SEEN), f"950ea162{_SLOTS}00c400"),
+    (Page("b", SLOTS_SEEN, 9, b"k"), f"950ea162{_SLOTS}09c4016b"),
+    (Compare("b", SLOTS_SEEN), f"940fa162{_SLOTS}c2"),
+    (Compare("b", SLOTS_SEEN, everything=True), f"940fa162{_SLOTS}c3"),
+    (Offer("b", (Offered(b"k", 7, ORIGIN),)), f"9310a1629193c4016b07{_ORIGIN}"),
+    (Evict("b", (Offered(b"k", 7, ORIGIN),)), f"9311a1629193c4016b07{_ORIGIN}"),
     (
         Buckets((BucketEntry("s", 1000, None, 4096, 7, 1, ORIGIN),), 3),
         f"930c919ba173cd03e8c0cd10000701{_ORIGIN}a3616c6c0000c203",
     ),
+    (
+        Scan("b", b"p", 3, b"pk", bytes(127) + b"\x80", 100),
+        "972ea162c40170" + f"03c402706bc480{'00' * 127}80" + "64",
+    ),
+    (Watch("b", b"p", 7, 5000), "952fa162c4017007cd1388"),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
+_CLAIM, _PAGE = Claim(SLOTS_SEEN, 256), Page("b", SLOTS_SEEN)
+_COMPARE, _OFFER = Compare("b", SLOTS_SEEN), Offer("b", ())
 _GET_MANY = GetMany("b", (b"k", b"l"), 1500)
+_SCAN, _WATCH = REQUESTS[-2][0], REQUESTS[-1][0]
 _PUT_MANY = PutMany("b", (Item(b"k", b"v", 0),), 7, 1500)
 #: Answers, with a request that they answer.
 ANSWERS: list[tuple[Answer, Request, str]] = [
@@ -114,15 +139,44 @@ ANSWERS: list[tuple[Answer, Request, str]] = [
     (Found(b"v", 7, ORIGIN, 1500), _GET, f"9520c4017607{_ORIGIN}cd05dc"),
     (Done(), _PUT, "9521c30000c400"),
     (Done(False, 2, 7, ORIGIN), _PUT, f"9521c20207{_ORIGIN}"),
-    (Refused("not_owner"), _GET, "9322a96e6f745f6f776e6572a0"),
-    (Refused("conflict", "x"), _PUT, "9322a8636f6e666c696374a178"),
+    (Refused("not_owner"), _GET, "9422a96e6f745f6f776e6572a0c0"),
+    (Refused("conflict", "x"), _PUT, "9422a8636f6e666c696374a178c0"),
     (
         Many((Found(None), Refused("busy"))),
         _GET_MANY,
-        "9238929520c000c400ff9322a462757379a0",
+        "9238929520c000c400ff9422a462757379a0c0",
     ),
     (Many((Done(),)), _PUT_MANY, "9238919521c30000c400"),
+    (
+        Refused("promised", promised=(ORIGIN, 3)),
+        _PUT,
+        f"9422a870726f6d69736564a092{_ORIGIN}03",
+    ),
+    (
+        Claimed((Denied(ORIGIN, 3, SLOTS_SEEN),), SLOTS_SEEN, ((ORIGIN, 4),), 256),
+        _CLAIM,
+        f"95239193{_ORIGIN}03{_SLOTS}{_SLOTS}9192{_ORIGIN}04cd0100",
+    ),
+    (
+        Paged((Pushed(b"k", b"v", 7, ORIGIN, NEVER),), True, 9, b"k"),
+        _PAGE,
+        f"95249195c4016bc4017607{_ORIGIN}ffc309c4016b",
+    ),
+    (Paged((), more=False), _PAGE, "952490c200c400"),
+    (
+        Compared((0, 2**64 - 1), SLOTS_SEEN, 2**64 - 1),
+        _COMPARE,
+        f"94259200cfffffffffffffffff{_SLOTS}cfffffffffffffffff",
+    ),
+    (Lacking((0, 4095)), _OFFER, "92269200cd0fff"),
 ]
+#: What answers a request, if not `Done`.
+_ANSWERED_BY: dict[type, type] = {
+    type(request): type(answer)
+    for answer, request, _ in ANSWERS
+    if not isinstance(answer, Refused)
+} | {Fetch: Found}
+_ONE_OF_EACH = {type(answer): answer for answer, *_ in ANSWERS}.values()
 ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 
 
@@ -160,12 +214,11 @@ class BytesTests(SynchronousTestCase):
     def test_answer_to_something_else(self) -> None:
         """What was read is no answer to a write, nor the other way round."""
         for request, _ in REQUESTS:
-            reading = isinstance(request, (Get, Fetch))
-            wrong = Done() if reading else Found(None)
-            with self.assertRaises(RemoteProtocolError):
-                decode_answer(encode(wrong), request)
-        with self.assertRaises(RemoteProtocolError):
-            decode_answer(encode(Done()), Fetch("b", b"k"))
+            for answer in _ONE_OF_EACH:
+                if isinstance(answer, (_ANSWERED_BY.get(type(request), Done), Refused)):
+                    continue
+                with self.assertRaises(RemoteProtocolError):
+                    decode_answer(encode(answer), request)
 
     def test_answers_to_many(self) -> None:
         """Several answers are as many as were asked for, and of their kind."""
@@ -214,159 +267,22 @@ class BytesTests(SynchronousTestCase):
             decode_request(data)
         except RemoteProtocolError:
             pass
-        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY):
+        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY, _CLAIM, _PAGE, _OFFER):
             try:
                 decode_answer(data, request)
             except RemoteProtocolError:
                 pass
 
 
-class BoundTests(SynchronousTestCase):
-    """Each bound holds, at the bound and one past it."""
-
-    def check(self, good: msgspec.Struct, bad: msgspec.Struct) -> None:
-        """The first can be read, and the second not."""
-        self.assertEqual(decode_request(encode(good)), good)
-        self.assertRaises(RemoteProtocolError, decode_request, encode(bad))
-
-    def test_keys(self) -> None:
-        """A key has 1 to 1024 bytes."""
-        self.check(Get("b", bytes(KEY_BYTES_MAX)), Get("b", bytes(KEY_BYTES_MAX + 1)))
-        self.check(Get("b", b"k"), Get("b", b""))
-
-    def test_values(self) -> None:
-        """A value has a largest size, and may be empty."""
-        good, bad = bytes(VALUE_BYTES_MAX), bytes(VALUE_BYTES_MAX + 1)
-        self.check(Put("b", b"k", good, 0, 0), Put("b", b"k", bad, 0, 0))
-        self.check(Put("b", b"k", b"", 0, 0), Put("b", b"k", bad, 0, 0))
-
-    def test_bucket_names(self) -> None:
-        """A bucket's name has 1 to 128 characters."""
-        longest = "n" * BUCKET_NAME_BYTES_MAX
-        self.check(Get(longest, b"k"), Get(longest + "n", b"k"))
-        self.check(Get("n", b"k"), Get("", b"k"))
-
-    def test_times(self) -> None:
-        """A time is -1 or more."""
-        self.check(Touch("b", b"k", -1, 0), Touch("b", b"k", -2, 0))
-        self.check(Touch("b", b"k", 2**53, 0), Touch("b", b"k", 2**53 + 1, 0))
-
-    def test_stamps(self) -> None:
-        """A stamp is below 2**63, so that a clock never runs out by hearsay."""
-        self.check(Touch("b", b"k", 0, 2**63 - 1), Touch("b", b"k", 0, 2**63))
-        self.check(Touch("b", b"k", 0, 0), Touch("b", b"k", 0, -1))
-
-    def test_hops(self) -> None:
-        """No message claims to have come a very long way."""
-        self.check(Get("b", b"k", 8), Get("b", b"k", 9))
-
-    def test_origins(self) -> None:
-        """An origin has 16 bytes."""
-        for wrong in (bytes(15), bytes(17)):
-            self.check(
-                Copy("b", b"k", b"", 1, bytes(16), -1),
-                Copy("b", b"k", b"", 1, wrong, -1),
-            )
-
-    def test_replicas(self) -> None:
-        """A bucket has 0 to 7 replicas."""
-        for replicas in (8, -1):
-            self.check(
-                CreateBucket("b", -1, None, None, 7, 0),
-                CreateBucket("b", -1, None, None, replicas, 0),
-            )
-
-    def test_entries_of_a_push(self) -> None:
-        """A push has so many entries at most."""
-        entry = Pushed(b"k", None, 1, ORIGIN, 1)
-        self.check(
-            Push("b", (entry,) * PUSHED_MAX), Push("b", (entry,) * (PUSHED_MAX + 1))
-        )
-
-    def test_buckets(self) -> None:
-        """News are of so many buckets at most."""
-        entry = BucketEntry("b", -1, None, None, 1, 1, ORIGIN)
-        self.check(
-            Buckets((entry,) * BUCKETS_TOLD, 0),
-            Buckets((entry,) * (BUCKETS_TOLD + 1), 0),
-        )
-
-    def test_limits(self) -> None:
-        """A limit is 1 or more, or 0 where it is taken away; and not endless."""
-        for bad in (0, LIMIT_MAX + 1):
-            self.check(
-                CreateBucket("b", -1, LIMIT_MAX, None, 1, 0),
-                CreateBucket("b", -1, bad, None, 1, 0),
-            )
-        for bad in (-1, LIMIT_MAX + 1):
-            self.check(
-                AlterBucket("b", None, 0, None, None, None, 0),
-                AlterBucket("b", None, bad, None, None, None, 0),
-            )
-
-    def test_write_modes(self) -> None:
-        """A write waits for all, for one or for nobody."""
-        self.check(
-            CreateBucket("b", -1, 1, None, 1, 0, write="async"),
-            CreateBucket("b", -1, 1, None, 1, 0, write="none"),  # type: ignore[arg-type]
-        )
-
-    def test_keys_of_a_batch(self) -> None:
-        """One message has so many keys at most, and at least one."""
-        item = Item(b"k", None, 0)
-        for bad in (0, BATCH_KEYS_MAX + 1):
-            self.check(
-                GetMany("b", (b"k",) * BATCH_KEYS_MAX, 1),
-                GetMany("b", (b"k",) * bad, 1),
-            )
-            self.check(
-                PutMany("b", (item,) * BATCH_KEYS_MAX, 0, 1),
-                PutMany("b", (item,) * bad, 0, 1),
-            )
-
-    def test_largest_fit_a_frame(self) -> None:
-        """Whatever is within the bounds fits a frame, with room for its head."""
-        name = "n" * BUCKET_NAME_BYTES_MAX
-        key, value = bytes(KEY_BYTES_MAX), bytes(VALUE_BYTES_MAX)
-        stamp, ttl_ms = 2**63 - 1, 2**53
-        bucket = BucketEntry(
-            name, ttl_ms, 2**53, 2**53, 7, stamp, ORIGIN, "async", stamp, stamp, True
-        )
-        for message in (
-            Put(name, key, value, ttl_ms, stamp, 8),
-            Copy(name, key, value, stamp, ORIGIN, ttl_ms),
-            Push(name, (Pushed(key, value, stamp, ORIGIN, ttl_ms),)),
-            Found(value, stamp, ORIGIN, ttl_ms),
-            Buckets((bucket,) * BUCKETS_TOLD, stamp),
-            PutMany(name, (Item(key, value, ttl_ms),), stamp, ttl_ms),
-            Many((Found(value, stamp, ORIGIN, ttl_ms),)),
-        ):
-            self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
-
-
 class BucketNameTests(SynchronousTestCase):
     """A bucket is named by what can be printed, whoever creates it."""
 
-    def created(self, name: str) -> list[bytes]:
-        """Both messages by which a bucket of that name comes to be here."""
-        created = [4, name, NEVER, None, None, 1, 0, 0]
-        told = [name, NEVER, None, None, 1, 1, ORIGIN]
-        return [msgspec.msgpack.encode(it) for it in (created, [12, [told], 0])]
-
-    def test_good(self) -> None:
-        """Letters of any script, and blanks within."""
-        for name in ("s", "käse 日本", "n" * BUCKET_NAME_BYTES_MAX):
-            for data in self.created(name):
-                decode_request(data)
-
-    def test_bad(self) -> None:
-        """What steers a terminal, or is a byte too long, is refused on arrival."""
-        for name in (
-            "\x1b[2J", "a\nb", "\x85", "\u202eabc", "\u200b", "",
-            "n" * (BUCKET_NAME_BYTES_MAX + 1), "ä" * BUCKET_NAME_BYTES_MAX,
-        ):  # fmt: skip
-            for data in self.created(name):
-                self.assertRaises(RemoteProtocolError, decode_request, data)
+    def test_bits(self) -> None:
+        """Those that are named are set, and no others."""
+        named = [0, 7, 8, 1023]
+        bits = bits_of(named)
+        self.assertEqual([slot for slot in range(1024) if is_set(bits, slot)], named)
+        self.assertEqual(bits[:2] + bits[-1:], b"\x81\x01\x80")
 
 
 class TimeTests(SynchronousTestCase):

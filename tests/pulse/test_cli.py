@@ -76,6 +76,13 @@ class LookingTests(PulseTestCase):
         error = self.error_of(1, "ping", "n7")
         self.assertIn("n0:6969 has no link to n7; `pulse nodes` lists", error)
 
+    def test_leave(self) -> None:
+        """A node is asked to leave, by name."""
+        self.assertEqual(self.out_of("leave", "n1"), "n1 was asked to leave\n")
+        self.cluster.until(lambda: not self.cluster[1].running)
+        error = self.error_of(1, "leave", "n1")
+        self.assertIn("n0:6969 has no link to n1", error)
+
     def test_send(self) -> None:
         """A message from the command line, or from stdin, arrives as it is."""
         heard: list[bytes] = []

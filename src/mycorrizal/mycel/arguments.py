@@ -43,6 +43,22 @@ def key_bytes(key: object) -> bytes:
     return raw
 
 
+def prefix_bytes(prefix: object) -> bytes:
+    """
+    What keys begin with, as it is compared; it may be empty.
+
+    :raises InvalidKey: It is neither text nor bytes.
+    :raises ConfigError: No key is as long.
+    """
+    if prefix in ("", b""):
+        return b""
+    try:
+        return key_bytes(prefix)
+    except KeyTooLarge:
+        problem = f"has more than {KEY_BYTES_MAX} bytes"
+        raise ConfigError("prefix", problem) from None
+
+
 def value_bytes(value: object) -> bytes:
     """
     A value as it is stored.

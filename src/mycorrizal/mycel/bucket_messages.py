@@ -17,6 +17,7 @@ from mycorrizal.mycel.config import (
     is_bucket_name,
 )
 from mycorrizal.mycel.fields import (
+    AboutBucket,
     BucketName,
     Hops,
     Limit,
@@ -42,7 +43,7 @@ def _check_name(name: str) -> None:
 # -- asked of the primary of a bucket's name; answered by `Done` --------------------
 
 
-class CreateBucket(Message, tag=4):
+class CreateBucket(AboutBucket, tag=4):
     """Create a bucket."""
 
     name: BucketName
@@ -58,7 +59,7 @@ class CreateBucket(Message, tag=4):
         _check_name(self.name)
 
 
-class AlterBucket(Message, tag=41):
+class AlterBucket(AboutBucket, tag=41):
     """Change the settings of a bucket; those that are None stay."""
 
     name: BucketName
@@ -71,7 +72,7 @@ class AlterBucket(Message, tag=41):
     hops: Hops = 0
 
 
-class ClearBucket(Message, tag=42):
+class ClearBucket(AboutBucket, tag=42):
     """Delete all that was written to a bucket before now."""
 
     name: BucketName
@@ -79,7 +80,7 @@ class ClearBucket(Message, tag=42):
     hops: Hops = 0
 
 
-class DropBucket(Message, tag=43):
+class DropBucket(AboutBucket, tag=43):
     """Delete a bucket."""
 
     name: BucketName

@@ -6,6 +6,7 @@ The buckets that this node knows of, and its share of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import attrs
 
@@ -13,6 +14,13 @@ from mycorrizal.mycel.config import BUCKETS_MAX, DROPPED_MAX, BucketSettings
 from mycorrizal.mycel.messages import NEVER, BucketEntry
 from mycorrizal.mycel.slots.placement import bucket_seed
 from mycorrizal.mycel.store import Bucket, Version
+from mycorrizal.mycel.watch_messages import EventKind
+
+
+class Watching(Protocol):
+    """Who is told what happens to keys."""
+
+    def changed(self, kind: EventKind, key: bytes) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -26,6 +34,7 @@ class OpenBucket:
     :ivar created: The stamp of its creation.
     :ivar cleared: What was written up to this stamp is gone.
     :ivar dropped: Whether it is no more.
+    :ivar watches: Who is told what happens to its keys.
     """
 
     settings: BucketSettings
@@ -36,6 +45,12 @@ class OpenBucket:
     created: int = 0
     cleared: int = 0
     dropped: bool = False
+    watches: list[Watching] = attrs.field(factory=list)
+
+    def changed(self, kind: EventKind, key: bytes) -> None:
+        """Tell those who watch."""
+        for watch in self.watches:
+            watch.changed(kind, key)
 
     @property
     def entry(self) -> BucketEntry:

@@ -16,6 +16,8 @@ from mycorrizal.errors import CacheError
 from mycorrizal.mycel.api.buckets import BucketCalls
 from mycorrizal.mycel.api.bulk import BulkCalls
 from mycorrizal.mycel.api.outcomes import Copies, copies_of
+from mycorrizal.mycel.api.scanning import ScanCalls
+from mycorrizal.mycel.api.watching import WatchCalls
 from mycorrizal.mycel.arguments import ttl_ms
 from mycorrizal.mycel.codecs import decoded
 from mycorrizal.mycel.config import KEY_BYTES_MAX, OPERATION_TIMEOUT_S, TIMEOUT_S_MAX
@@ -41,7 +43,7 @@ class CacheEntry:
     remaining_s: float | None
 
 
-class Cache(BulkCalls, BucketCalls):
+class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
     """
     The cache, as applications see it.
 
@@ -51,7 +53,7 @@ class Cache(BulkCalls, BucketCalls):
     then fails with `Indeterminate`: it may or may not have taken effect.
     Nothing is raised at once: what a call can't be given fails its Deferred.
 
-    Up to 16,384 operations may be under way at once, each key of a call about
+    Up to 8,192 operations may be under way at once, each key of a call about
     many one of them; more fail at once with `CacheBusy`.
     """
 
@@ -79,20 +81,28 @@ class Cache(BulkCalls, BucketCalls):
             # Which of them it is, is found out slowly.
             return self._ask(bucket, key, timeout_s, Get, _value)
         if self._status[slot] == SETTLED:
-            value = opened.store.get(slot, raw, self._now())
-            return self._decode(bucket, value) if self._codecs else succeed(value)
-        request = Get(bucket, raw)
-        return self._route(request, slot, timeout_s, self._reading(bucket))
+            now = self._now()
+            if now < self.awake_until:
+                value = opened.store.get(slot, raw, now)
+                return self._decode(bucket, value) if self._codecs else succeed(value)
+        convert = self._reading(bucket) if self._codecs else _value
+        return self._route(Get(bucket, raw), slot, timeout_s, convert)
 
     def entry(
-        self, bucket: str, key: str | bytes, timeout_s: float = OPERATION_TIMEOUT_S
+        self,
+        bucket: str,
+        key: str | bytes,
+        timeout_s: float = OPERATION_TIMEOUT_S,
+        *,
+        raw: bool = False,
     ) -> Deferred[CacheEntry | None]:
         """
         Read a value with its version and remaining time to live.
 
+        :param raw: Whether to give its bytes, whatever codec the bucket has.
         :return: Fires with the entry, None if there is none; fails as `get`.
         """
-        codec = self._codecs.get(bucket)
+        codec = None if raw else self._codecs.get(bucket)
 
         def entry(found: Found) -> CacheEntry | None:
             if found.value is None:
@@ -113,9 +123,7 @@ class Cache(BulkCalls, BucketCalls):
             return fail(error)
 
     def _reading(self, bucket: str) -> Callable[[Found], Any]:
-        codec = self._codecs.get(bucket) if self._codecs else None
-        if codec is None:
-            return _value
+        codec = self._codecs.get(bucket)
         return lambda found: decoded(codec, bucket, found.value)
 
     # -- writing ------------------------------------------------------------------
@@ -129,6 +137,7 @@ class Cache(BulkCalls, BucketCalls):
         timeout_s: float = OPERATION_TIMEOUT_S,
         *,
         copies_min: int = 0,
+        raw: bool = False,
     ) -> Deferred[Copies]:
         """
         Write a value.
@@ -138,6 +147,7 @@ class Cache(BulkCalls, BucketCalls):
         :param copies_min: How many nodes must hold it: if fewer do, since there
             are not as many members, this fails with `Degraded`.  The value is
             written all the same.
+        :param raw: Whether the value is bytes, whatever codec the bucket has.
         :return: Fires with the number of nodes that hold it, when all live
             owners do, or as many as the bucket's ``write`` says.  Fails as
             `get`, or with `ValueTooLarge`, `CodecError`, `ConfigError` (of
@@ -145,9 +155,9 @@ class Cache(BulkCalls, BucketCalls):
         """
         owners = self._owners(bucket)
 
-        def put(bucket: str, raw: bytes) -> Put:
-            data, clock = self._bytes_of(bucket, value), self._insides.clock.last
-            return Put(bucket, raw, data, ttl_ms(ttl_s), clock)
+        def put(bucket: str, name: bytes) -> Put:
+            data, clock = self._bytes_of(bucket, value, raw), self._insides.clock.last
+            return Put(bucket, name, data, ttl_ms(ttl_s), clock)
 
         def copies(done: Done) -> Copies:
             return copies_of(done.copies, owners, copies_min)
@@ -163,6 +173,7 @@ class Cache(BulkCalls, BucketCalls):
         timeout_s: float = OPERATION_TIMEOUT_S,
         *,
         copies_min: int = 0,
+        raw: bool = False,
     ) -> Deferred[bool]:
         """
         Write a value if there is none.
@@ -174,7 +185,7 @@ class Cache(BulkCalls, BucketCalls):
             with `Indeterminate`: that value may be this one.
         """
         request = (bucket, key, value, ttl_s, False)
-        return self._put_if(*request, timeout_s, copies_min)
+        return self._put_if(*request, timeout_s, copies_min, raw)
 
     def replace(
         self,
@@ -185,6 +196,7 @@ class Cache(BulkCalls, BucketCalls):
         timeout_s: float = OPERATION_TIMEOUT_S,
         *,
         copies_min: int = 0,
+        raw: bool = False,
     ) -> Deferred[bool]:
         """
         Write a value if there is one.
@@ -194,7 +206,7 @@ class Cache(BulkCalls, BucketCalls):
         :return: As of `add`.
         """
         request = (bucket, key, value, ttl_s, True)
-        return self._put_if(*request, timeout_s, copies_min)
+        return self._put_if(*request, timeout_s, copies_min, raw)
 
     def _put_if(
         self,
@@ -205,12 +217,13 @@ class Cache(BulkCalls, BucketCalls):
         if_present: bool,
         timeout_s: float,
         copies_min: int,
+        raw: bool,
     ) -> Deferred[bool]:
         owners = self._owners(bucket)
 
-        def put(bucket: str, raw: bytes) -> PutIf:
-            data, clock = self._bytes_of(bucket, value), self._insides.clock.last
-            return PutIf(bucket, raw, data, ttl_ms(ttl_s), if_present, clock)
+        def put(bucket: str, name: bytes) -> PutIf:
+            data, clock = self._bytes_of(bucket, value, raw), self._insides.clock.last
+            return PutIf(bucket, name, data, ttl_ms(ttl_s), if_present, clock)
 
         def written(done: Done) -> bool:
             if done.existed != if_present:

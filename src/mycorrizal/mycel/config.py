@@ -33,12 +33,16 @@ BUCKETS_MAX = 1024
 DROPPED_MAX = 1024
 #: Operations that may be under way for the callers of one node, each key of a
 #: bulk call one of them: about a second's work.  More fail with `CacheBusy`.
-OPERATIONS_MAX = 16_384
+OPERATIONS_MAX = 8192
 #: Operations of other nodes that one node may be working on: as many as two of
 #: them can have under way.
-SERVED_MAX = 32_768
+SERVED_MAX = 16_384
+#: Watches of one node's callers.
+WATCHES_MAX = 256
 #: Keys of one bulk call.
 BULK_KEYS_MAX = 4096
+#: Keys of one page of a scan.
+SCAN_KEYS_MAX = 1000
 #: Keys of one message, however small: what another operation may wait for.
 BATCH_KEYS_MAX = 512
 #: Largest `max_entries` and `max_bytes`.
@@ -131,4 +135,3 @@ class MycelConfig:
     """
 
     buckets: tuple[BucketSettings, ...] = ()
-    drain_timeout_s: float = 8.0

@@ -39,3 +39,15 @@ Incarnation = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 class Message(msgspec.Struct, array_like=True, gc=False):
     """The shape of all messages."""
+
+
+class Question(Message):
+    """What a caller asks of another node."""
+
+
+class AboutKey(Question):
+    """What is asked of the primary of a key's slot."""
+
+
+class AboutBucket(Question):
+    """What is asked of the primary of the slot of a bucket's name."""

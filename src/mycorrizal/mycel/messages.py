@@ -24,6 +24,7 @@ from mycorrizal.mycel.bucket_messages import Buckets as Buckets
 from mycorrizal.mycel.bucket_messages import CreateBucket as CreateBucket
 from mycorrizal.mycel.config import BATCH_KEYS_MAX
 from mycorrizal.mycel.fields import (
+    AboutKey,
     BucketName,
     Hops,
     Incarnation,
@@ -31,9 +32,12 @@ from mycorrizal.mycel.fields import (
     Message,
     Milliseconds,
     Origin,
+    Question,
     Stamp,
     Value,
 )
+from mycorrizal.mycel.scan_messages import Scan as Scan
+from mycorrizal.mycel.scan_messages import Scanned as Scanned
 from mycorrizal.mycel.slot_messages import (
     Claim,
     Claimed,
@@ -48,6 +52,9 @@ from mycorrizal.mycel.slot_messages import (
     Paged,
     Push,
 )
+from mycorrizal.mycel.watch_messages import Event as Event
+from mycorrizal.mycel.watch_messages import Events as Events
+from mycorrizal.mycel.watch_messages import Watch as Watch
 
 #: In place of a number of milliseconds.
 DEFAULT_TTL: Final = 0
@@ -56,7 +63,7 @@ NEVER: Final = -1
 # -- asked of a slot's primary -------------------------------------------------
 
 
-class Get(Message, tag=1):
+class Get(AboutKey, tag=1):
     """What is the value?  Answered by `Found`."""
 
     bucket: BucketName
@@ -64,7 +71,7 @@ class Get(Message, tag=1):
     hops: Hops = 0
 
 
-class Put(Message, tag=2):
+class Put(AboutKey, tag=2):
     """Write a value, or delete it (None).  Answered by `Done`."""
 
     bucket: BucketName
@@ -75,7 +82,7 @@ class Put(Message, tag=2):
     hops: Hops = 0
 
 
-class Touch(Message, tag=3):
+class Touch(AboutKey, tag=3):
     """Give a value another time to live.  Answered by `Done`."""
 
     bucket: BucketName
@@ -85,7 +92,7 @@ class Touch(Message, tag=3):
     hops: Hops = 0
 
 
-class PutIf(Message, tag=40):
+class PutIf(AboutKey, tag=40):
     """
     Write a value if there is one, or if there is none.  Answered by `Done`;
     it was written if `Done.existed` is `if_present`.
@@ -103,7 +110,7 @@ class PutIf(Message, tag=40):
 # -- asked of the node that is primary of several slots ------------------------------
 
 
-class GetMany(Message, tag=44):
+class GetMany(Question, tag=44):
     """
     What are the values?  Answered by `Many`, some of them `Found` if all are
     too much for one answer.
@@ -124,7 +131,7 @@ class Item(Message):
     ttl_ms: Milliseconds
 
 
-class PutMany(Message, tag=45):
+class PutMany(Question, tag=45):
     """
     Write or delete these.  Answered by `Many`.
 
@@ -156,6 +163,21 @@ class Fetch(Message, tag=9):
 
     bucket: BucketName
     key: Key
+
+
+class Relay(Message, tag=19):
+    """
+    Ask this of a member that I have no link to.  Answered as what is in it.
+
+    :ivar origin: Who asks.
+    :ivar request: Any request but another of these, encoded.
+    """
+
+    to: Origin
+    origin: Origin
+    timeout_ms: Annotated[int, Meta(ge=1, le=2**32)]
+    request: bytes
+    hops: Hops = 0
 
 
 # -- answers ------------------------------------------------------------------------
@@ -231,18 +253,19 @@ Routed = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
 )  # fmt: skip
 #: What a caller asks of another node.
-Asked = Routed | GetMany | PutMany
-Request = (
+Asked = Routed | GetMany | PutMany | Scan | Watch
+Direct = (
     Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
-    | GetMany | PutMany | Copy | Fetch | Push | Claim | Buckets | Leaving | Moved
-    | Page | Compare | Offer | Evict
+    | GetMany | PutMany | Scan | Watch | Copy | Fetch | Push | Claim | Buckets
+    | Leaving | Moved | Page | Compare | Offer | Evict
 )  # fmt: skip
-Answer = One | Many | Claimed | Paged | Compared | Lacking
+Request = Direct | Relay
+Answer = One | Many | Scanned | Events | Claimed | Paged | Compared | Lacking
 
 #: What answers what, besides `Refused`; `Done` the rest.
 _ANSWERS: dict[type, type] = {
-    Get: Found, Fetch: Found, GetMany: Many, PutMany: Many, Claim: Claimed,
-    Page: Paged, Compare: Compared, Offer: Lacking,
+    Get: Found, Fetch: Found, GetMany: Many, PutMany: Many, Scan: Scanned,
+    Watch: Events, Claim: Claimed, Page: Paged, Compare: Compared, Offer: Lacking,
 }  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode

@@ -50,6 +50,8 @@ class Moves:
     :param host: Of this node.
     :param news: The buckets that this node knows.
     :ivar settled_down: Called when something may have come to rest.
+    :ivar looked_at_the_clock: Called often, with the time (monotonic) from which
+        on this node did not run for so long that others have given it up.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Moves:
         self._ask = ask
         self._awake_at: float | None = None
         self.settled_down: Callable[[], None] = lambda: None
+        self.looked_at_the_clock: Callable[[float], None] = lambda awake_until: None
         self.view = view = View(self._me)
         self.claims = claims = Claims(
             view, nodosum.me.incarnation, lambda: self._clock.last, self._dead
@@ -142,6 +145,7 @@ class Moves:
         """Time has passed."""
         now = self._now()
         self._wake_up(now)
+        # There may be a way now to owners that have no link.
         self._writes.tick()
         # Who is heard of, and does not come, counts no more after a while.
         self._perform(self.claims.nodes_changed(self._known(), now))
@@ -156,7 +160,9 @@ class Moves:
         """
         awake_at, self._awake_at = self._awake_at, now
         dead_after_s = self._nodosum.config.dead_after_s
-        if awake_at is not None and now - awake_at >= dead_after_s:
+        self.looked_at_the_clock(now + dead_after_s)
+        overslept = awake_at is not None and now - awake_at >= dead_after_s
+        if overslept and len(self.view.members) > 1:
             self._perform(self.claims.forget(now))
 
     def members_changed(self) -> None:

@@ -12,13 +12,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.mycel.bucket_messages import Administered
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
+from mycorrizal.mycel.fields import AboutBucket, Question
 from mycorrizal.mycel.messages import (
     Answer,
-    Asked,
     Buckets,
     Done,
     Request,
@@ -31,10 +30,12 @@ from mycorrizal.mycel.moves import Moves
 from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
+from mycorrizal.mycel.operations.relaying import Relays
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.serving import Serving
 from mycorrizal.mycel.operations.sweeping import Sweeper
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
 from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
@@ -44,9 +45,11 @@ from mycorrizal.nodosum import (
     ErrorCode,
     Link,
     MemberEvent,
+    MemberJoined,
     NodosumService,
     Peer,
     Readiness,
+    node_key_of,
 )
 from mycorrizal.runtime import Timer
 
@@ -66,6 +69,8 @@ class MycelService(Service):
     The cache of one node.
 
     :ivar cache: Its public API.
+    :ivar not_handed_over: After a drain that did not end in time: how many
+        copies of which bucket nobody has taken.
     """
 
     _log = Logger()
@@ -82,10 +87,18 @@ class MycelService(Service):
         self.config = config
         self.buckets = BucketTable(self._opened)
         self.channel = Channel(APPLICATION_ID)
+        self._relays = Relays(
+            nodosum.me.node_key,
+            self.channel,
+            nodosum.link_to,
+            nodosum.way_to,
+            runtime.now,
+        )
         self.moves = Moves(nodosum, host, self.buckets, self.ask, self._news)
         self.view, self.claims = self.moves.view, self.moves.claims
         self.cache: Cache
         self._make_parts()
+        self.not_handed_over = self.moves.dropping.left_by_bucket
         self._held: set[bytes] = set()
         self._timer: Timer | None = None
         self._unasked: list[OnAnswer] = []
@@ -104,7 +117,7 @@ class MycelService(Service):
             view,
             self.ask,
             now,
-            self.nodosum.link_to,
+            self._relays.toward,
             self._news,
             moves.copy_refused,
             moves.repair.behind,
@@ -131,11 +144,13 @@ class MycelService(Service):
         )
         self._replica = Replica(view, claims, buckets, clock, now)
         self.router = Router(
-            runtime, claims, self._primary, self.channel, self.nodosum.link_to
+            runtime, claims, self._primary, self.channel, self._relays.toward
         )
         moves.connect(self._writes, self._primary, self.router)
         moves.settled_down = self._check_drained
-        self._serving = Serving(self, runtime, self.router, buckets)
+        moves.looked_at_the_clock = self._looked_at_the_clock
+        self.outboxes = Outboxes(runtime, claims, buckets)
+        self._serving = Serving(self, runtime, self.router, buckets, self.outboxes)
         self.cache = Cache(self)
 
     # -- life -------------------------------------------------------------------
@@ -155,6 +170,7 @@ class MycelService(Service):
                 timer.cancel()
         self.moves.errands.stop()
         self._sweeper.stop()
+        self.outboxes.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -171,9 +187,8 @@ class MycelService(Service):
         if not self.running or not self.nodosum.membership.members():
             return succeed(None)
         self._drained = Readiness()
-        for node_key in self.view.members:
-            if link := self.nodosum.link_to(node_key):
-                self._tell(link, Leaving)
+        for node_key in sorted(self.view.members.keys() - {self.view.me}):
+            self._tell(node_key, Leaving)
         self.moves.leaves(self.view.me)
         return self._drained.when_ready()
 
@@ -197,6 +212,10 @@ class MycelService(Service):
             if bucket.store.next_due_s() <= now:
                 bucket.store.pop_due(now, SWEEP_MAX)
         self.moves.tick()
+        self.outboxes.expire()
+
+    def _looked_at_the_clock(self, awake_until: float) -> None:
+        self.cache.awake_until = awake_until
 
     # -- members ----------------------------------------------------------------
 
@@ -204,30 +223,43 @@ class MycelService(Service):
         """A link is new: tell it of our buckets, and of what we are primary of."""
         if not self.running:
             return
-        self._tell(link, self._news)
+        self._tell(peer.node_key, self._news)
         if self._drained is not None:
-            self._tell(link, Leaving)
+            self._tell(peer.node_key, Leaving)
         self.moves.members_changed()
         if peer.leaving:
             self.moves.leaves(peer.node_key)
         self.moves.link_up(peer.node_key)
+        self.cache.members_changed()
 
-    def _tell(self, link: Link, news: Callable[[], Request]) -> None:
-        """Tell a node something for as long as its link lives."""
+    def _tell(self, node_key: bytes, news: Callable[[], Request]) -> None:
+        """
+        Tell a member something for as long as its link lives; or, if it has
+        none, by way of others until it has one.
+        """
+        link = self.nodosum.link_to(node_key)
 
         def answered(answer: Answer | None) -> None:
-            if answer is None and link.up:
-                self._tell(link, news)
+            same = self.nodosum.link_to(node_key) is link
+            if answer is None and same and node_key in self.view.members:
+                self._tell(node_key, news)
 
-        self.ask(link.node_key, news(), OPERATION_TIMEOUT_S, answered)
+        self.ask(node_key, news(), OPERATION_TIMEOUT_S, answered)
 
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
 
     def _member_changed(self, event: MemberEvent) -> None:
-        if self.running:
-            self.moves.members_changed()
+        if not self.running:
+            return
+        self.moves.members_changed()
+        self.cache.members_changed()
+        node_key = node_key_of(event.node.id)
+        if isinstance(event, MemberJoined) and not self.nodosum.link_to(node_key):
+            # It can be asked by way of others.
+            self._tell(node_key, self._news)
+            self.moves.link_up(node_key)
 
     def _opened(self, bucket: OpenBucket) -> None:
         self.moves.opened(bucket)
@@ -257,7 +289,6 @@ class MycelService(Service):
         """Ask one node something, once; after the stop nobody is asked."""
         if not self.running:
             return
-        link = self.nodosum.link_to(node_key)
 
         def replied(how: int, payload: bytes) -> None:
             answer: Answer | None = None
@@ -267,10 +298,7 @@ class MycelService(Service):
             finally:
                 done(answer)
 
-        deadline = self.runtime.now() + timeout_s
-        if link is None or not self.channel.call(
-            link, encode(request), replied, deadline
-        ):
+        if not self._relays.call(node_key, encode(request), replied, timeout_s):
             # Not at once: whoever asks may ask again.
             self._unasked.append(done)
             if len(self._unasked) == 1:
@@ -285,34 +313,44 @@ class MycelService(Service):
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
-        request = decode_request(payload)
         if not self.running:
             link.error(call_id, ErrorCode.BUSY, "")
             return
+        opened = self._relays.opened(decode_request(payload), call_id, link)
+        if opened is None:
+            return
+        request, sender = opened
 
         def done(answer: Answer) -> None:
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        if isinstance(request, Asked):
+        life = sender, self._incarnation(sender, link)
+        if isinstance(request, Question):
             self._serving.serve(call_id, request, link)
         elif isinstance(request, Claim):
-            done(self.moves.claimed((link.node_key, link.incarnation), request))
+            done(self.moves.claimed(life, request))
         elif isinstance(request, Moved):
-            self.claims.moved((link.node_key, link.incarnation), request)
+            self.claims.moved(life, request)
             done(Done())
         elif isinstance(request, Buckets):
             self._administration.told(request, lambda: done(Done()))
-            self._held.add(link.node_key)
+            self._held.add(sender)
         elif isinstance(request, Leaving):
-            self.moves.leaves(link.node_key)
+            self.moves.leaves(sender)
             done(Done())
         else:
-            done(self._replica.answer(request, (link.node_key, link.incarnation)))
+            done(self._replica.answer(request, life))
+
+    def _incarnation(self, sender: bytes, link: Link) -> int:
+        if sender == link.node_key:
+            return link.incarnation
+        peer = self.nodosum.membership.peers.get(sender)
+        return -1 if peer is None else peer.incarnation
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
-        if isinstance(request, Administered):
+        if isinstance(request, AboutBucket):
             return slot_of(BUCKETS_SEED, request.name.encode())
         bucket = self.buckets.by_name.get(request.bucket)
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed

@@ -200,6 +200,8 @@ class Mesh:
                 self.control.send_welcome(_real(link), self.addresses(_real(link)))
             case do.SendPeers(link, peers):
                 self.control.send_peers(_real(link), peers)
+            case do.SendSystem(link, message):
+                self.control.send_system(_real(link), message)
             case do.SendPing(link, token):
                 self.control.send_ping(_real(link), token)
             case do.CloseLink(link, reason, detail, text):
@@ -280,7 +282,9 @@ class Mesh:
         now = self.runtime.now()
         self.contacts.dial_failed(address, now, refusal)
         if node_key is not None:
-            failed = self.membership.dial_failed(node_key, refused=refused, now=now)
+            failed = self.membership.dial_failed(
+                node_key, refused=refused, now=now, address=address
+            )
             self.perform(failed)
 
     # -- UDP ------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from typing import Protocol as Interface
 
+import attrs
 from twisted.application.service import MultiService
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, succeed
@@ -129,7 +130,7 @@ class NodosumService(MultiService):
     def nodes(self) -> tuple[Node, ...]:
         """This node and its peers, sorted by id."""
         peers = self.membership.peers.values()
-        found = [self.node, *(peer.node for peer in peers if peer.node_id)]
+        found = [self.node, *(self.seen(peer) for peer in peers if peer.node_id)]
         return tuple(sorted(found, key=lambda node: node.id))
 
     @property
@@ -149,6 +150,22 @@ class NodosumService(MultiService):
         if peer is None or not peer.up or not isinstance(peer.link, Link):
             return None
         return peer.link if peer.link.up else None
+
+    def way_to(self, node_key: bytes) -> Link | None:
+        """
+        The link to a member that hears a node in our place; None also if we
+        have a link to that node ourselves.
+        """
+        peer = self.membership.peers.get(node_key)
+        if peer is None or peer.linked:
+            return None
+        link = self.membership.inquiries.way_to(peer)
+        return link if isinstance(link, Link) and link.up else None
+
+    def seen(self, peer: Peer) -> Node:
+        """A peer as this node sees it, and by whom if it has no link to it."""
+        way = None if peer.linked else self.way_to(peer.node_key)
+        return peer.node if way is None else attrs.evolve(peer.node, via=way.peer_id)
 
     def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
         """

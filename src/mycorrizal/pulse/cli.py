@@ -13,8 +13,10 @@ import msgspec
 
 from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
+from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.messages import (
+    AskLeave,
     AskPing,
     AskSend,
     AskStatus,
@@ -93,6 +95,19 @@ def send(
     session.say(f"sent {len(data)} bytes to {to}", {"sent": len(data), "to": node_ids})
 
 
+@pulse.command()
+@click.argument("node_id", metavar="ID")
+@click.pass_obj
+def leave(session: Session, node_id: str) -> None:
+    """
+    Have a node hand over what it holds and leave the cluster.
+
+    Under twist its process ends, as with SIGTERM.
+    """
+    session.ask(AskLeave(node_id), Ok)
+    session.say(f"{render.printable(node_id)} was asked to leave", {"node_id": node_id})
+
+
 @pulse.group(cls=Group)
 def secret() -> None:
     """Make secrets."""
@@ -119,6 +134,8 @@ def demo(session: Session) -> None:
     raise SystemExit(run_demo(as_json=session.as_json))
 
 
+for _command in COMMANDS:
+    cache.add_command(_command)
 pulse.add_command(cache)
 
 

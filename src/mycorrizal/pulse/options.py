@@ -24,6 +24,9 @@ from mycorrizal.settings import parse_duration_s
 _OTHER_NAMES = {
     "add": "put",
     "buckets": "cache buckets",
+    "flush": "clear",
+    "keys": "scan",
+    "monitor": "watch",
     "del": "delete",
     "info": "status",
     "list": "buckets",

@@ -59,6 +59,10 @@ _Reply = TypeVar("_Reply", bound=Reply)
 
 #: Asks one question; raises what `PulseClient` fails with.
 Converse = Callable[[Access, Question], Reply]
+#: What to ask next, given the answer to the question before; None: nothing.
+Following = Callable[[Reply], Question | None]
+#: Asks one question after the other on one connection; as `Converse`.
+Talk = Callable[[Access, Question, Following], Reply]
 
 
 class Trouble(click.ClickException):
@@ -102,10 +106,31 @@ async def ask_once(
     if timeout_s is None:
         at_once = isinstance(question, (AskStatus, AskPing, AskSend))
         timeout_s = COMMAND_TIMEOUT_S if at_once else CACHE_TIMEOUT_S
+    return await ask_in_turn(runtime, client, question, lambda reply: None, timeout_s)
+
+
+async def ask_in_turn(
+    runtime: Runtime,
+    client: PulseClient,
+    question: Question,
+    following: Following,
+    timeout_s: float = COMMAND_TIMEOUT_S,
+) -> Reply:
+    """
+    Connect, ask one question after the other, and close.
+
+    :param timeout_s: For each of them; the first includes the connecting.
+    :return: The last answer.
+    """
     ends_at = runtime.now() + timeout_s
     await client.connect()
     try:
-        reply = await client.ask(question, ends_at - runtime.now())
+        while True:
+            reply = await client.ask(question, ends_at - runtime.now())
+            another = following(reply)
+            if another is None:
+                break
+            question, ends_at = another, runtime.now() + timeout_s
     except BaseException:
         client.abort()
         raise
@@ -116,6 +141,15 @@ async def ask_once(
 def converse(access: Access, question: Question) -> Reply:
     """
     Ask a node a question, with the process's reactor; once per process.
+
+    :raises MycorrizalError: What `PulseClient` fails with.
+    """
+    return talk(access, question, lambda reply: None)
+
+
+def talk(access: Access, question: Question, following: Following) -> Reply:
+    """
+    As `converse`, with more questions.
 
     :raises MycorrizalError: What `PulseClient` fails with.
     """
@@ -134,7 +168,8 @@ def converse(access: Access, question: Question) -> Reply:
             turning.stop()
 
     def begin() -> None:
-        asking = ask_once(runtime, access.client(runtime), question)
+        client = access.client(runtime)
+        asking = ask_in_turn(runtime, client, question, following)
         Deferred.fromCoroutine(asking).addBoth(ended)
 
     turning.callWhenRunning(begin)
@@ -161,6 +196,7 @@ class Session:
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
     options: dict[str, str] = attrs.field(factory=dict)
     as_json: bool = False
+    talk: Talk = talk
 
     def ask(self, question: Question, kind: type[_Reply]) -> _Reply:
         """
@@ -169,12 +205,35 @@ class Session:
         :param kind: What its answer must be.
         :raises Trouble: It is not.
         """
+        return self._ask(lambda access: self.converse(access, question), kind)
+
+    def follow(
+        self,
+        question: Question,
+        kind: type[_Reply],
+        following: Callable[[_Reply], Question | None],
+    ) -> _Reply:
+        """
+        Ask the node one question after the other.
+
+        :param kind: What its answers must be.
+        :param following: What to ask next; None: nothing.
+        :return: The last answer.
+        :raises Trouble: An answer is not of that kind.
+        """
+
+        def next_one(reply: Reply) -> Question | None:
+            return following(reply) if isinstance(reply, kind) else None
+
+        return self._ask(lambda access: self.talk(access, question, next_one), kind)
+
+    def _ask(self, ask: Callable[[Access], Reply], kind: type[_Reply]) -> _Reply:
         try:
             access = find_access(self.options, self.environment)
         except ConfigError as error:
             raise WrongUsage(str(error)) from None
         try:
-            reply = self.converse(access, question)
+            reply = ask(access)
         except MycorrizalError as error:
             raise trouble(error, access) from None
         if isinstance(reply, Failed):

@@ -14,11 +14,9 @@ from mycorrizal.mycel.messages import (
     INDETERMINATE,
     NOT_OWNER,
     Answer,
-    Buckets,
     Done,
     Found,
     Get,
-    Put,
     PutIf,
     Refused,
     Request,
@@ -26,11 +24,20 @@ from mycorrizal.mycel.messages import (
     encode,
 )
 from mycorrizal.mycel.operations.primary import Primary
-from mycorrizal.mycel.operations.routing import HOPS_MAX, RETRY_S, Operation, Router
-from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.operations.routing import RETRY_S, Operation, Router
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS
 from mycorrizal.nodosum import ANSWERED, TIMED_OUT, ErrorCode, Link
 from mycorrizal.nodosum.calls import LINK_LOST
-from tests.mycel.parts import ME, A, B, Parts, key_in, members, slot_owned_by
+from tests.mycel.parts import (
+    ME,
+    A,
+    B,
+    Parts,
+    agree,
+    key_in,
+    slot_owned_by,
+    writes_of,
+)
 
 
 class FakeLink:
@@ -90,14 +97,12 @@ class RouterTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.parts = parts = Parts(A, B)
-        writes = Writes(
-            parts.view, parts.ask, parts.now, lambda _: True, lambda: Buckets((), 0)
-        )
         primary = Primary(
             parts.view,
+            parts.claims,
             parts.buckets,
             parts.hybrid,
-            writes,
+            writes_of(parts),
             parts.ask,
             parts.now,
             parts.administration.perform,
@@ -106,7 +111,7 @@ class RouterTestCase(SynchronousTestCase):
         self.sender = FakeSender()
         self.router = Router(
             parts.runtime,
-            parts.view,
+            parts.claims,
             primary,
             self.sender,
             lambda node_key: cast("Link | None", self.links.get(node_key)),
@@ -128,6 +133,12 @@ class RouterTestCase(SynchronousTestCase):
         return self.router.route(
             Get("b", self.key), self.slot, deadline, self.answers.append
         )
+
+    def unsettle(self, *holders: bytes) -> None:
+        """Others say that they hold something of the slots of this node."""
+        for holder in holders:
+            effects = self.parts.claims.link_up(holder, self.parts.now())
+            agree(self.parts.claims, effects, self.parts.now(), ALL_SLOTS)
 
     def turn(self, seconds: float = RETRY_S) -> None:
         """Let time pass."""
@@ -165,7 +176,7 @@ class RouteTests(RouterTestCase):
         self.sender.calls[0].reply(LINK_LOST, b"")
         self.turn(1)
         self.assertEqual((self.answers, self.asked()), ([], [A]))
-        self.parts.view.change(members(B))
+        self.parts.change(B)
         self.turn()
         self.assertEqual(self.asked(), [A, B])
         self.sender.calls[1].answer(Found(None))
@@ -174,22 +185,8 @@ class RouteTests(RouterTestCase):
     def test_this_node_becomes_primary(self) -> None:
         """An operation that is left to this node is done here."""
         self.route()
-        self.parts.view.change(members())
+        self.parts.change()
         self.sender.calls[0].reply(LINK_LOST, b"")
-        self.turn()
-        self.assertEqual(self.answers, [Found(None)])
-
-    def test_unsettled_here(self) -> None:
-        """It is tried again if members change while this node asks others."""
-        self.parts.view.change(members(B))
-        self.slot = slot_owned_by(self.parts.view, ME, B)
-        while not self.parts.view.unsettled[self.slot]:
-            self.slot += 1
-        self.key = key_in(self.parts.bucket, self.slot)
-        self.assertIsNotNone(self.route())
-        self.parts.view.change(members())
-        self.parts.ask.answer(None, B)
-        self.assertEqual(self.answers, [])
         self.turn()
         self.assertEqual(self.answers, [Found(None)])
 
@@ -339,64 +336,3 @@ class RouteTests(RouterTestCase):
         self.assertEqual(self.answers, [Refused(NOT_OWNER, "the node was stopped")])
         self.sender.calls[0].answer(Found(None))
         self.assertEqual(len(self.answers), 1)
-
-
-class CancelTests(RouterTestCase):
-    """Operations whose caller has given up."""
-
-    def test_not_begun(self) -> None:
-        """A write that waits for its slot to settle is not done when cancelled."""
-        self.parts.view.change(members(B))
-        self.slot = slot_owned_by(self.parts.view, ME, B)
-        while not self.parts.view.unsettled[self.slot]:
-            self.slot += 1
-        self.key = key_in(self.parts.bucket, self.slot)
-        put = Put("b", self.key, b"value", 0, 0)
-        operation = self.router.route(put, self.slot, 5.0, self.answers.append)
-        assert operation is not None
-        operation.cancel()
-        self.parts.ask.answer(Found(None), B)
-        self.assertEqual((self.parts.ask.asked, self.answers), ([], []))
-
-    def test_passed_on(self) -> None:
-        """What was passed on to the primary is cancelled there."""
-        put = Put("b", self.key, b"value", 0, 0)
-        operation = self.router.passed_on(put, self.slot, 5.0, self.answers.append)
-        assert operation is not None
-        operation.cancel()
-        self.assertEqual(self.links[A].cancelled, [1])
-
-
-class PassedOnTests(RouterTestCase):
-    """Operations that other nodes have sent here."""
-
-    def pass_on(self, hops: int) -> None:
-        """Another node sends an operation."""
-        put = Put("b", self.key, b"value", 0, 0, hops)
-        deadline = self.parts.now() + 5
-        self.router.passed_on(put, self.slot, deadline, self.answers.append)
-
-    def test_forwarded(self) -> None:
-        """It is passed on to the primary, and counts the steps."""
-        self.pass_on(HOPS_MAX - 1)
-        (call,) = self.sender.calls
-        assert isinstance(call.request, Put)
-        self.assertEqual((call.node_key, call.request.hops), (A, HOPS_MAX))
-        call.answer(Done(True, 2, 7, A))
-        self.assertEqual(self.answers, [Done(True, 2, 7, A)])
-
-    def test_too_far(self) -> None:
-        """After so many steps it is sent back to where it began."""
-        self.pass_on(HOPS_MAX)
-        self.assertEqual(self.answers, [Refused(NOT_OWNER)])
-        self.assertEqual(self.asked(), [])
-
-    def test_arrived(self) -> None:
-        """At its primary it is done, however far it came."""
-        self.slot = slot_owned_by(self.parts.view, ME, A, B)
-        self.key = key_in(self.parts.bucket, self.slot)
-        self.pass_on(HOPS_MAX)
-        self.parts.ask.answer(Done())
-        (done,) = self.answers
-        assert isinstance(done, Done)
-        self.assertEqual(done.copies, 2)

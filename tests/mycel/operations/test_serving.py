@@ -13,6 +13,7 @@ from mycorrizal.mycel.messages import (
     Answer,
     Asked,
     Done,
+    Events,
     Found,
     Get,
     GetMany,
@@ -20,11 +21,15 @@ from mycorrizal.mycel.messages import (
     Put,
     Refused,
     Routed,
+    Scan,
+    Scanned,
+    Watch,
     decode_answer,
 )
 from mycorrizal.mycel.operations import serving
 from mycorrizal.mycel.operations.routing import HOPS_MAX
 from mycorrizal.mycel.operations.serving import Serving, Slots
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.nodosum import Link
 from tests.mycel.operations.test_routing import FakeLink, RouterTestCase
 from tests.mycel.parts import ME, A, B, key_in, slot_owned_by
@@ -49,11 +54,15 @@ class ServingTests(RouterTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.caller = CallerLink()
+        self.outboxes = Outboxes(
+            self.parts.runtime, self.parts.view, self.parts.buckets
+        )
         self.serving = Serving(
             cast(Slots, _Route(self)),
             self.parts.runtime,
             self.router,
             self.parts.buckets,
+            self.outboxes,
         )
         self.here = slot_owned_by(self.parts.view, ME, A, B)
         self.ours = key_in(self.parts.bucket, self.here)
@@ -97,9 +106,8 @@ class ServingTests(RouterTestCase):
 
     def test_not_begun(self) -> None:
         """One that waits for its slot to settle is not done."""
-        self.parts.view.unsettled[self.here] = True
-        self.parts.view.waiting_for.add(A)
-        self.serve(1, Put("b", self.ours, b"value", 0, 0))
+        self.unsettle(A)
+        self.serve(1, Put("b", self.ours, None, 0, 0))
         self.serving.cancelled(1, cast(Link, self.caller))
         self.parts.ask.answer(Found(None), A)
         self.assertEqual((self.parts.ask.asked, len(self.serving)), ([], 0))
@@ -133,6 +141,22 @@ class ServingTests(RouterTestCase):
         unknown = GetMany("x", (self.ours,), 5000)
         self.serve(2, unknown)
         self.assertEqual(self.replies(unknown), [Refused(UNKNOWN_BUCKET, "x")])
+
+    def test_watch(self) -> None:
+        """Who watches waits for what happens, and is forgotten when it gives up."""
+        watch = Watch("b", b"", 1, 5000)
+        self.serve(1, watch)
+        self.assertEqual(self.replies(watch), [Events((), 0, True)])
+        self.serve(2, watch)
+        self.assertEqual((len(self.caller.replies), len(self.outboxes)), (1, 1))
+        self.serving.cancelled(2, cast(Link, self.caller))
+        self.assertEqual(len(self.outboxes), 0)
+
+    def test_scan(self) -> None:
+        """A scan is answered at once."""
+        scan = Scan("b", b"", 0, b"", bytes(128), 1)
+        self.serve(1, scan)
+        self.assertEqual(self.replies(scan), [Scanned((), 1024, b"")])
 
     def test_bound(self) -> None:
         """So many may be under way; one more is refused, and not begun."""

@@ -26,6 +26,7 @@ from mycorrizal.mycel.messages import (
     Put,
     Refused,
 )
+from mycorrizal.mycel.operations.bulk import Bulk
 
 _T = TypeVar("_T")
 
@@ -164,4 +165,11 @@ class BulkCalls(Calls):
             else:
                 result.callback(done)
 
-        return self._route_many(requests, timeout_s, finish)
+        slots = [self._insides.slot(request) for request in requests]
+        deadline = self._awake() + timeout_s
+        router = self._insides.router
+        return self._run(
+            len(keys),
+            lambda done: Bulk(router, requests, slots, deadline, done),
+            finish,
+        )

@@ -5,7 +5,7 @@ The way of a call to its slot's primary and back, for all calls of the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -30,6 +30,7 @@ from mycorrizal.mycel.config import (
     OPERATIONS_MAX,
     VALUE_BYTES_MAX,
 )
+from mycorrizal.mycel.fields import AboutBucket
 from mycorrizal.mycel.messages import (
     BUSY,
     CONFLICT,
@@ -42,12 +43,13 @@ from mycorrizal.mycel.messages import (
     Refused,
     Routed,
 )
-from mycorrizal.mycel.operations.bulk import Bulk
 from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.runtime import Runtime
 
 _T = TypeVar("_T")
+_O = TypeVar("_O")
 
 
 class Insides(Protocol):
@@ -58,8 +60,17 @@ class Insides(Protocol):
     buckets: BucketTable
     claims: Claims
     router: Router
+    outboxes: Outboxes
 
     def slot(self, request: Routed) -> int: ...
+
+
+class Running(Protocol):
+    """What works on a call until it is done."""
+
+    def begin(self) -> None: ...
+
+    def cancel(self) -> None: ...
 
 
 class Calls:
@@ -67,10 +78,13 @@ class Calls:
     The calls of one node's callers that are under way, and what they share.
 
     :ivar running: Whether calls are taken.
+    :ivar awake_until: If it is later than this (monotonic) the node did not run
+        for so long that others have given it up, and has not noticed it yet.
     """
 
     def __init__(self, insides: Insides) -> None:
         self.running = False
+        self.awake_until = float("-inf")
         self._insides = insides
         self._runtime = insides.runtime
         self._now = insides.runtime.now
@@ -80,6 +94,14 @@ class Calls:
         self._waiting: dict[Deferred[Any], Callable[[], None]] = {}
         #: Operations under way, each key of a bulk call one of them.
         self._in_flight = 0
+
+    def _awake(self) -> float:
+        """The time; whatever is due comes first if this node overslept."""
+        now = self._now()
+        if now >= self.awake_until:
+            # Above all the look at the clock.
+            self._runtime.poke()
+        return now
 
     def _check_running(self, timeout_s: object) -> None:
         """
@@ -144,69 +166,65 @@ class Calls:
         result: Deferred[_T] = Deferred(cancel)
 
         def done(answer: Answer) -> None:
-            self._ended(result)
+            if self._waiting.pop(result, None) is not None:
+                self._in_flight -= 1
             if result.called:
                 return  # It was cancelled, or the node was stopped.
             if isinstance(answer, Refused):
                 result.errback(self._refused(answer, request, timeout_s))
+                return
+            assert isinstance(answer, One)
+            if answer.stamp:
+                self._insides.clock.observe(answer.stamp)
+            try:
+                value = convert(answer)
+            except CacheError as error:
+                result.errback(error)
             else:
-                self._answered(result, answer, convert)
+                result.callback(value)
 
-        deadline = self._now() + timeout_s
+        deadline = self._awake() + timeout_s
         operation = self._insides.router.route(request, slot, deadline, done)
         if not result.called:
             self._waiting[result] = _nothing if operation is None else operation.cancel
             self._in_flight += 1
         return result
 
-    def _answered(
-        self, result: Deferred[_T], answer: Any, convert: Callable[[Any], _T]
-    ) -> None:
-        if answer.stamp:
-            self._insides.clock.observe(answer.stamp)
-        try:
-            value = convert(answer)
-        except CacheError as error:
-            result.errback(error)
-        else:
-            result.callback(value)
-
     def _ended(self, result: Deferred[Any], count: int = 1) -> None:
         if self._waiting.pop(result, None) is not None:
             self._in_flight -= count
 
-    def _route_many(
+    def _run(
         self,
-        requests: Sequence[OfKey],
-        timeout_s: float,
-        finish: Callable[[Deferred[_T], Sequence[One]], None],
+        count: int,
+        make: Callable[[Callable[[_O], None]], Running],
+        finish: Callable[[Deferred[_T], _O], None],
     ) -> Deferred[_T]:
         """
-        Ask about many keys of one bucket.
+        Have something done that takes more than one answer.
 
+        :param count: As how many operations it counts.
+        :param make: Makes it; given what it calls when it is done.
         :param finish: Fires the Deferred with what has come of it.
         """
-        count = len(requests)
         if self._in_flight + count > OPERATIONS_MAX:
             return fail(CacheBusy("on this node", OPERATIONS_MAX))
 
         def cancel(result: Deferred[_T]) -> None:
             self._ended(result, count)
-            bulk.cancel()
+            running.cancel()
 
         result: Deferred[_T] = Deferred(cancel)
 
-        def done(answers: Sequence[One]) -> None:
+        def done(outcome: _O) -> None:
             self._ended(result, count)
             if not result.called:
-                finish(result, answers)
+                finish(result, outcome)
 
-        slots = [self._insides.slot(request) for request in requests]
-        deadline = self._now() + timeout_s
-        bulk = Bulk(self._insides.router, requests, slots, deadline, done)
-        self._waiting[result] = bulk.cancel
+        running = make(done)
+        self._waiting[result] = running.cancel
         self._in_flight += count
-        bulk.begin()
+        running.begin()
         return result
 
     def _refused(
@@ -214,7 +232,7 @@ class Calls:
     ) -> MycorrizalError:
         """A refusal as the error that the caller is told."""
         reason, text = refused.reason, refused.text
-        name = request.name if isinstance(request, Administered) else request.bucket
+        name = request.name if isinstance(request, AboutBucket) else request.bucket
         if reason == CONFLICT:
             return BucketConflict(name, text)
         if reason == TOO_MANY:
@@ -240,14 +258,16 @@ class Calls:
 
     # -- values, keys and times ----------------------------------------------------
 
-    def _bytes_of(self, bucket: str, value: Any) -> bytes:
+    def _bytes_of(self, bucket: str, value: Any, raw: bool = False) -> bytes:
         """
         The bytes of a value to be stored.
 
         :raises CacheError: There are none, or too many.
         """
-        codec = self._codecs.get(bucket) if self._codecs else None
-        data = encoded(codec, bucket, value)
+        data: bytes = value
+        if self._codecs or not isinstance(value, bytes):
+            codec = None if raw else self._codecs.get(bucket)
+            data = encoded(codec, bucket, value)
         if len(data) > VALUE_BYTES_MAX:
             raise ValueTooLarge(len(data), VALUE_BYTES_MAX)
         return data

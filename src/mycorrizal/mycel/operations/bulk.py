@@ -26,14 +26,12 @@ from mycorrizal.mycel.messages import (
     Put,
     PutMany,
     Refused,
-    decode_answer,
-    encode,
 )
 from mycorrizal.mycel.operations.asking import Waiter
-from mycorrizal.mycel.operations.routing import RETRY_S, Router
+from mycorrizal.mycel.operations.routing import RETRY_S, Call, Router
 from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.mycel.slots.routes import ELSEWHERE
-from mycorrizal.nodosum import ANSWERED, TIMED_OUT, Link
+from mycorrizal.nodosum import TIMED_OUT
 from mycorrizal.runtime import Timer
 
 #: Bytes of keys and values in one message, unless one value alone has more: what
@@ -147,7 +145,7 @@ class Bulk:
         self._missing = len(requests)
         self._waiting: dict[bytes, deque[int]] = {}
         self._unanswered: dict[bytes, int] = {}
-        self._calls: dict[tuple[Link, int], None] = {}
+        self._calls: dict[Call | None, None] = {}
         self._batches: dict[Batch, None] = {}
         self._again: list[int] = []
         self._timer: Timer | None = None
@@ -163,8 +161,9 @@ class Bulk:
         for timer in (self._timer, self._turn):
             if timer is not None:
                 timer.cancel()
-        for link, call_id in self._calls:
-            link.cancel(call_id)
+        for call in self._calls:
+            if call is not None:
+                call.cancel()
         for batch in self._batches:
             batch.cancel()
         self._calls.clear()
@@ -241,34 +240,21 @@ class Bulk:
             self._batches[batch] = None
 
     def _send(self, node_key: bytes, numbers: list[int]) -> None:
-        router = self._router
         request = _message([self._requests[number] for number in numbers], self._left())
-        link = router.link_to(node_key)
-        call: tuple[Link, int] | None = None
+        call: Call | None = None
 
-        def replied(how: int, payload: bytes) -> None:
-            if call is not None:
-                self._calls.pop(call, None)
+        def done(how: int, answer: Answer | None) -> None:
+            self._calls.pop(call, None)
             self._unanswered[node_key] -= 1
-            answer: Answer | None = None
-            try:
-                if how == ANSWERED:
-                    answer = decode_answer(payload, request)
-            finally:
-                self._replied(numbers, how, answer)
+            self._replied(numbers, how, answer)
             self._pump(node_key)
 
-        call_id = 0
-        if link is not None:
-            call_id = router.channel.call(
-                link, encode(request), replied, self._deadline
-            )
-        if link is not None and call_id:
-            call = (link, call_id)
-            self._calls[call] = None
-        else:
+        call = self._router.ask(node_key, request, self._deadline, done)
+        if call is None:
             self._unanswered[node_key] -= 1
             self._try_again(numbers)
+        else:
+            self._calls[call] = None
 
     def _left(self) -> float:
         left_s = self._deadline - self._router.runtime.now()

@@ -11,6 +11,7 @@ from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.bucket_messages import Administered
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.config import TTL_S_MAX
+from mycorrizal.mycel.fields import AboutBucket
 from mycorrizal.mycel.messages import (
     BUSY,
     DEFAULT_TTL,
@@ -90,7 +91,7 @@ class Primary:
         :param done: Called once, maybe at once, with the answer; `NOT_OWNER`
             if it has to be tried again.
         """
-        if isinstance(request, Administered):
+        if isinstance(request, AboutBucket):
             self._administer(request, deadline, done)
             return
         bucket = self._buckets.by_name.get(request.bucket)

@@ -14,6 +14,7 @@ from mycorrizal.mycel.messages import (
     INDETERMINATE,
     NOT_OWNER,
     Answer,
+    Asked,
     Done,
     PutIf,
     Refused,
@@ -29,7 +30,7 @@ from mycorrizal.nodosum import ANSWERED, LINK_LOST, TIMED_OUT, Link
 from mycorrizal.runtime import Runtime, Timer
 
 #: How often an operation may be passed on before it is sent back.
-HOPS_MAX = 2
+HOPS_MAX = 3
 #: Pause before an operation is tried again: its primary is changing.
 RETRY_S = 0.02
 
@@ -108,6 +109,35 @@ class Router:
             return self.route(request, slot, deadline, done)
         return None
 
+    def ask(
+        self,
+        node_key: bytes,
+        request: Asked,
+        deadline: float,
+        done: Callable[[int, Answer | None], None],
+    ) -> Call | None:
+        """
+        Ask one node something, once.
+
+        :param done: Called once with how it ended, and the answer if there is
+            one.
+        :return: What can be cancelled; None if it could not be asked.
+        """
+        link = self.link_to(node_key)
+        if link is None:
+            return None
+
+        def replied(how: int, payload: bytes) -> None:
+            answer: Answer | None = None
+            try:
+                if how == ANSWERED:
+                    answer = decode(payload, request)
+            finally:
+                done(how, answer)
+
+        call_id = self.channel.call(link, encode(request), replied, deadline)
+        return Call(link, call_id) if call_id else None
+
     def try_later(self, operation: Operation) -> None:
         """
         Try an operation again after `RETRY_S`.
@@ -141,7 +171,9 @@ class Router:
     def forget(self, operation: Operation) -> None:
         """An operation is over."""
         self.under_way.pop(operation, None)
-        self._later.pop(operation, None)
+        if operation not in self._later:
+            return
+        del self._later[operation]
         timer = self._timer
         if not self._later and timer is not None and timer.active():
             timer.cancel()
@@ -151,6 +183,22 @@ class Router:
         """Nothing can be reached any more: end all that waits."""
         for operation in list(self.under_way):
             operation.end(Refused(NOT_OWNER, "the node was stopped"))
+
+
+class Call:
+    """
+    One question to one node, which has no answer yet.
+    """
+
+    __slots__ = ("_link", "_call_id")
+
+    def __init__(self, link: Link, call_id: int) -> None:
+        self._link = link
+        self._call_id = call_id
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more; harmless when it has come."""
+        self._link.cancel(self._call_id)
 
 
 class Operation(Waiter):
@@ -166,7 +214,7 @@ class Operation(Waiter):
     def __init__(
         self, router: Router, request: Routed, slot: int, deadline: float, done: OnDone
     ) -> None:
-        super().__init__()
+        self.wanted = True
         self._router = router
         self._request = request
         self._payload = encode(request)
@@ -189,7 +237,7 @@ class Operation(Waiter):
         # It may be this node itself, which waits for others to agree.
         primary = router.claims.routes.primaries[self._slot]
         link = None if primary is None else router.link_to(primary)
-        if link is not None and link not in router.full:
+        if link is not None and not (router.full and link in router.full):
             call_id = router.channel.call(
                 link, self._payload, self._answered, self._deadline
             )

@@ -9,19 +9,22 @@ from typing import Protocol
 
 from mycorrizal.mycel.buckets import BucketTable
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, SERVED_MAX
+from mycorrizal.mycel.fields import AboutBucket, AboutKey
 from mycorrizal.mycel.messages import (
     BUSY,
     Answer,
     Asked,
-    GetMany,
-    PutMany,
     Refused,
     Routed,
+    Scan,
+    Watch,
     encode,
 )
 from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.bulk import serve_batch
 from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.scanning import answer_scan
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.nodosum import Link, Route
 from mycorrizal.runtime import Runtime
 
@@ -43,9 +46,10 @@ class Served(Waiter):
     Another node, which waits for the answer to one call.
 
     :ivar operation: What works on it, if that can be cancelled.
+    :ivar kept: Whether it is in the table of those without an answer.
     """
 
-    __slots__ = ("operation", "_call_id", "_link", "_serving")
+    __slots__ = ("kept", "operation", "_call_id", "_link", "_serving")
 
     def __init__(self, serving: Serving, call_id: int, link: Link) -> None:
         self.wanted = True
@@ -53,6 +57,7 @@ class Served(Waiter):
         self._call_id = call_id
         self._link = link
         self.operation: Cancellable | None = None
+        self.kept = False
 
     def __call__(self, answer: Answer) -> None:
         """Send the answer, unless nobody waits any more."""
@@ -60,7 +65,8 @@ class Served(Waiter):
             return
         self.wanted = False
         link = self._link
-        self._serving.ended(self._call_id, link)
+        if self.kept:
+            self._serving.ended(self._call_id, link)
         if not link.closed:
             link.reply(self._call_id, encode(answer))
 
@@ -85,11 +91,13 @@ class Serving:
         runtime: Runtime,
         router: Router,
         buckets: BucketTable,
+        outboxes: Outboxes,
     ) -> None:
         self._route = route
         self._now = runtime.now
         self._router = router
         self._buckets = buckets
+        self._outboxes = outboxes
         self._served: dict[tuple[int, Link], Served] = {}
 
     def __len__(self) -> int:
@@ -102,14 +110,21 @@ class Serving:
         if len(self._served) >= SERVED_MAX:
             served(Refused(BUSY, str(SERVED_MAX)))
             return
-        if isinstance(request, (GetMany, PutMany)):
-            operation = serve_batch(self._router, self._buckets, request, served)
-        else:
+        if isinstance(request, (AboutKey, AboutBucket)):
             deadline = self._now() + OPERATION_TIMEOUT_S
             slot = self._route.slot(request)
             operation = self._router.passed_on(request, slot, deadline, served)
+        elif isinstance(request, Scan):
+            now, claims = self._now(), self._router.claims
+            served(answer_scan(self._buckets, claims, request, now))
+            return
+        elif isinstance(request, Watch):
+            operation = self._outboxes.ask(link, request, served)
+        else:
+            operation = serve_batch(self._router, self._buckets, request, served)
         if served.wanted:
             served.operation = operation
+            served.kept = True
             self._served[call_id, link] = served
             link.serving[call_id] = self._route
 

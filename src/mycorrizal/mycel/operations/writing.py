@@ -22,6 +22,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Ask
 from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.watch_messages import EventKind
 
 #: How long a replica may take before it is sent the copy again, and another
 #: node one in its place.
@@ -137,12 +138,12 @@ class Writes:
             self._advance(write)
 
     def tick(self) -> None:
-        """Give up the writes whose time is over, and look after the late ones."""
+        """Give up the writes whose time is over, and go on with the others."""
         now = self._now()
         for write in list(self._under_way):
             if write.until <= now:
                 self._end(write, ())
-            elif write.began + COPY_TIMEOUT_S <= now:
+            else:
                 self._advance(write)
 
     def stop(self, slots: int) -> list[Write]:
@@ -155,7 +156,8 @@ class Writes:
         stopped = [write for write in self._under_way if slots >> write.slot & 1]
         for write in stopped:
             self._forget(write)
-            self._keep(write)
+            # Who makes it anew tells of it.
+            self._merge(write)
         return [write for write in stopped if not write.stands]
 
     # -- copies -----------------------------------------------------------------
@@ -246,29 +248,24 @@ class Writes:
         if self._latest.get(key) is write:
             del self._latest[key]
 
-    def _keep(self, write: Write) -> None:
-        write.bucket.store.merge(
-            write.slot,
-            write.key,
-            write.value,
-            write.stamp,
-            self._view.me,
-            write.deadline,
-            self._now(),
-        )
-
     def _end(self, write: Write, held: Sequence[bytes]) -> None:
         if write not in self._under_way:
             return
         self._forget(write)
         if held:
             self._stand(write, held)
-        elif write.bucket.dropped and not write.stands:
-            write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
-        elif not write.stands:
-            self._keep(write)
-            text = "not all owners answered in time"
-            write.done(Refused(INDETERMINATE, text))
+        elif write.bucket.dropped:
+            if not write.stands:
+                write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
+        else:
+            # It is here in any case, and owners may lack it.
+            for owner in self._view.owners(write.slot, write.bucket.owners):
+                if owner != self._view.me and owner not in write.held:
+                    self._behind(write.bucket, owner, write.slot)
+            if not write.stands:
+                self._keep(write)
+                text = "not all owners answered in time"
+                write.done(Refused(INDETERMINATE, text))
 
     def _stand(self, write: Write, held: Sequence[bytes]) -> None:
         """A version is on as many nodes as its bucket demands: acknowledge it."""
@@ -277,3 +274,20 @@ class Writes:
         write.stands = True
         self._keep(write)
         write.done(Done(write.existed, len(held), write.stamp, self._view.me))
+
+    def _keep(self, write: Write) -> None:
+        bucket = write.bucket
+        if self._merge(write) and bucket.watches:
+            kind = EventKind.DELETE if write.value is None else EventKind.PUT
+            bucket.changed(kind, write.key)
+
+    def _merge(self, write: Write) -> bool:
+        return write.bucket.store.merge(
+            write.slot,
+            write.key,
+            write.value,
+            write.stamp,
+            self._view.me,
+            write.deadline,
+            self._now(),
+        )

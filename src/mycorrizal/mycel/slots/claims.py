@@ -51,6 +51,7 @@ class Claims:
 
     :param clock: Returns the hybrid clock's last stamp.
     :param dead: Whether this node has found a life of a node dead.
+    :ivar view: The members, and who of them should own what.
     :ivar routes: Where operations go, by slot.
     :ivar serving: The slots this node is primary of.
     :ivar claiming: Those it will be when all have agreed.
@@ -70,7 +71,7 @@ class Claims:
         self.claiming = NO_SLOTS
         self.begun = False
         self._me: Life = view.me, incarnation
-        self._view = view
+        self.view = view
         self._clock = clock
         self._known = Known(view.me, dead)
         #: Whom this node promised slots to: itself what it is primary of.
@@ -110,7 +111,7 @@ class Claims:
         steady = self.serving & ~self.unsettled & self._best()
         for life, slots in self._promises.items():
             if life != self._me and self._alive(life):
-                steady |= slots & self._view.shares.get(life[0], NO_SLOTS)
+                steady |= slots & self.view.shares.get(life[0], NO_SLOTS)
         return steady
 
     def holders_of(self, slot: int) -> list[bytes]:
@@ -124,9 +125,9 @@ class Claims:
     def _best(self) -> int:
         """The slots for which this node is the best-ranked one that it knows."""
         mine = self._me[0]
-        best = self._view.shares.get(mine, NO_SLOTS)
+        best = self.view.shares.get(mine, NO_SLOTS)
         for node_key in self._known.lives:
-            if node_key not in self._view.members:
+            if node_key not in self.view.members:
                 best &= ~outranks(node_key, mine)
         return best
 
@@ -318,7 +319,7 @@ class Claims:
         agreed = from_bytes(claim.slots)
         denied: list[Denied] = []
         for (node_key, incarnation), promised in self._promised():
-            stays = node_key != life[0] and node_key not in self._view.leaving
+            stays = node_key != life[0] and node_key not in self.view.leaving
             if stays and self._alive((node_key, incarnation)):
                 slots = promised & agreed & outranks(node_key, life[0])
                 if slots:
@@ -389,6 +390,6 @@ class Claims:
                     routes[life[0]] = routes.get(life[0], NO_SLOTS) | slots & left
             for slots in routes.values():
                 left &= ~slots
-        for node_key, slots in self._view.shares.items():
+        for node_key, slots in self.view.shares.items():
             routes[node_key] = routes.get(node_key, NO_SLOTS) | slots & left
         return routes

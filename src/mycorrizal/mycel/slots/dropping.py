@@ -51,11 +51,15 @@ class Dropping:
 
     def left(self) -> int:
         """How many entries and tombstones are here that belong elsewhere."""
-        return sum(
-            bucket.store.count(slot)
-            for bucket in self._buckets.by_name.values()
-            for slot in slots_of(self._foreign(bucket))
-        )
+        return sum(self.left_by_bucket().values())
+
+    def left_by_bucket(self) -> dict[str, int]:
+        """How many of which bucket."""
+        return {
+            name: sum(bucket.store.count(slot) for slot in slots_of(slots))
+            for name, bucket in self._buckets.by_name.items()
+            if (slots := self._foreign(bucket))
+        }
 
     def _foreign(self, bucket: OpenBucket) -> int:
         """The slots that are here and belong elsewhere."""

@@ -11,7 +11,7 @@ from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.operations.asking import Errands
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.leveling import Leveling, level_all
-from mycorrizal.mycel.slots.slotset import NO_SLOTS, slots_of
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS, NO_SLOTS, slots_of
 from mycorrizal.mycel.slots.view import View
 
 #: All is compared this often, jitter apart, also if nothing is known to lack.
@@ -57,6 +57,8 @@ class Repair:
         self._doubted = doubted
         #: For each bucket and owner, the slots in which it holds all.
         self._level: dict[tuple[str, bytes], int] = {}
+        #: What is being compared now, and in which slots that may be out of date.
+        self._missed: dict[tuple[str, bytes], int] = {}
         self._next_at = 0.0
 
     # -- what is so -------------------------------------------------------------
@@ -96,6 +98,11 @@ class Repair:
                 found.append((node_key, slots))
         return found
 
+    def _owned(self, bucket: OpenBucket, node_key: bytes) -> int:
+        """The slots of ours that a node owns, too."""
+        owned = self._view.owned(bucket.owners).get(node_key, NO_SLOTS)
+        return owned & self._claims.serving
+
     # -- what happens -----------------------------------------------------------
 
     def owners_changed(self) -> None:
@@ -113,17 +120,27 @@ class Repair:
             for node_key, owned in self._view.owned(bucket.owners).items():
                 known = level.get((name, node_key), NO_SLOTS) | empty
                 self._level[name, node_key] = known & owned & serving
+        for name, node_key in self._missed:
+            opened = self._buckets.by_name.get(name)
+            if opened is not None:
+                self._miss((name, node_key), ~self._owned(opened, node_key))
 
     def lost(self, node_key: bytes) -> None:
         """A node has begun another life, or was away."""
-        for name, other in list(self._level):
+        for name, other in [*self._level, *self._missed]:
             if other == node_key:
-                del self._level[name, other]
+                self._level.pop((name, other), None)
+                self._miss((name, other), ALL_SLOTS)
 
     def behind(self, bucket: OpenBucket, node_key: bytes, slot: int) -> None:
         """An owner has not taken a write that counts without it."""
         place = bucket.settings.name, node_key
         self._level[place] = self._level.get(place, NO_SLOTS) & ~(1 << slot)
+        self._miss(place, 1 << slot)
+
+    def _miss(self, place: tuple[str, bytes], slots: int) -> None:
+        if place in self._missed:
+            self._missed[place] |= slots
 
     def go_on(self, now: float) -> None:
         """Compare with each owner that may lack something; call this often."""
@@ -148,8 +165,7 @@ class Repair:
     async def _repair(self, node_key: bytes, everything: bool) -> None:
         for bucket in list(self._buckets.by_name.values()):
             if everything:
-                owned = self._view.owned(bucket.owners).get(node_key, NO_SLOTS)
-                slots = owned & self._claims.serving
+                slots = self._owned(bucket, node_key)
             else:
                 slots = dict(self._behind(bucket)).get(node_key, NO_SLOTS)
             # What is not here yet is compared when it is.
@@ -162,13 +178,16 @@ class Repair:
         self, node_key: bytes, bucket: OpenBucket, slots: int
     ) -> bool:
         place = bucket.settings.name, node_key
-        found = await level_all(self._leveling, node_key, bucket, slots)
+        self._missed[place] = NO_SLOTS
+        try:
+            found = await level_all(self._leveling, node_key, bucket, slots)
+        finally:
+            missed = self._missed.pop(place)
         if found is None:
             return False
         # All later writes go to it too, so it keeps up from here; unless it
-        # has been away meanwhile, or is no owner any more.
-        still = self._view.owned(bucket.owners).get(node_key, NO_SLOTS)
-        still &= self._claims.serving & found.slots
+        # was away or no owner meanwhile, or has missed one.
+        still = self._owned(bucket, node_key) & found.slots & ~missed
         doubtful = still & ~found.steady
         if doubtful and found.epoch == self._view.epoch:
             self._doubted(node_key, doubtful)

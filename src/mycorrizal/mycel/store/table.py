@@ -190,6 +190,10 @@ class SlotTable(Counts):
         self.capped.discard(slot)
         return len(held)
 
+    def tell(self, gone: Callable[[Entry, Cause], None] | None) -> None:
+        """Call this from now on with each value that goes; see the class."""
+        self._gone = gone
+
     def refuse(self, stamp: int) -> None:
         """Refuse from now on what is not above `stamp`; see `clear`."""
         self.cleared = [max(cleared, stamp) for cleared in self.cleared]
