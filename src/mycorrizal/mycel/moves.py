@@ -14,8 +14,8 @@ import msgspec
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.bucket_messages import Buckets
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
-from mycorrizal.mycel.messages import Answer, Done, Put, remaining_ms
-from mycorrizal.mycel.operations.asking import Ask, Errands
+from mycorrizal.mycel.messages import Answer, Done, Put, Touch, remaining_ms
+from mycorrizal.mycel.operations.asking import Ask, Errands, Waiter
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.writing import Write, Writes
@@ -262,9 +262,16 @@ class Moves:
 
     def _make_anew(self, write: Write) -> None:
         """Let the new primary of a slot make a write that we have begun."""
+        if isinstance(write.done, Waiter) and not write.done.wanted:
+            return  # Its caller may have had it made elsewhere, long ago.
         ttl_ms = remaining_ms(write.deadline, self._now())
-        name = write.bucket.settings.name
-        put = Put(name, write.key, write.value, ttl_ms, self._clock.last)
+        name, clock = write.bucket.settings.name, self._clock.last
+        if write.touches:
+            # Of whatever value there is by then, which may be a newer one.
+            touch = Touch(name, write.key, ttl_ms, clock)
+            self._router.route(touch, write.slot, write.until, write.done)
+            return
+        put = Put(name, write.key, write.value, ttl_ms, clock)
 
         def done(answer: Answer) -> None:
             if isinstance(answer, Done):

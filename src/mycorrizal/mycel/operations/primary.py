@@ -197,12 +197,13 @@ class Primary:
             done(Refused(BUSY, str(WRITES_MAX)))
             return
         self._clock.observe(request.clock)
-        stamp = self._clock.tick()
+        stamp, touches = self._clock.tick(), isinstance(request, Touch)
         self._writes.begin(
             Write(
-                bucket, slot, request.key, value, stamp, deadline, until, existed, done
+                bucket, slot, request.key, value, stamp, deadline, until, existed, done,
+                touches,
             )
-        )
+        )  # fmt: skip
 
     def _deadline(self, bucket: OpenBucket, ttl_ms: int) -> float:
         now = self._now()

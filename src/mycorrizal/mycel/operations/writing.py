@@ -43,6 +43,7 @@ class Write:
     back.
 
     :ivar until: When it is given up, monotonic.
+    :ivar touches: Whether it gives the value that there is another time to live.
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
     :ivar held: Who holds it, by the link that said so.
@@ -52,7 +53,7 @@ class Write:
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "began", "waiting", "held", "stands",
+        "done", "touches", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class Write:
         until: float,
         existed: bool,
         done: Callable[[Answer], None],
+        touches: bool = False,
     ) -> None:
         self.bucket = bucket
         self.slot = slot
@@ -76,6 +78,7 @@ class Write:
         self.until = until
         self.existed = existed
         self.done = done
+        self.touches = touches
         self.began = 0.0
         self.waiting: set[bytes] = set()
         self.held: dict[bytes, object] = {}
