@@ -65,6 +65,7 @@ from mycorrizal.mycel import (
 from mycorrizal.nodosum import (
     Application,
     ConsulSettings,
+    IDiscovery,
     MemberDied,
     MemberEvent,
     MemberJoined,
@@ -84,6 +85,7 @@ __all__ = [
     # From nodosum
     "Application",
     "ConsulSettings",
+    "IDiscovery",
     "MemberDied",
     "MemberEvent",
     "MemberJoined",
