@@ -68,7 +68,7 @@ class MoveTests(RouterTestCase):
         self.router.wake()
         copies = [it.value for it in self.parts.ask.requests() if isinstance(it, Copy)]
         self.assertEqual(copies, [b"0", b"1", b"2"])
-        self.assertEqual(self.parts.runtime.pending_timers(), 1)
+        self.assertEqual(self.parts.runtime.pending_timers(), 0)
 
     def test_woken_in_vain(self) -> None:
         """What still has no primary waits on."""
