@@ -122,7 +122,7 @@ class BulkCalls(Calls):
         return self._many(bucket, wanted, make, timeout_s, lambda d: d.existed)
 
     def _owners(self, bucket: str) -> int:
-        opened = self._buckets.get(bucket)
+        opened = self._buckets.get(bucket) if isinstance(bucket, str) else None
         return 0 if opened is None else opened.owners
 
     def _many(
