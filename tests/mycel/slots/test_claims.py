@@ -516,6 +516,33 @@ class MovedTests(ClaimsTestCase):
         self.claims.moved((B, 1), Moved(to_bytes(1 << slot), (C, 1)))
         self.assertIsNone(self.claims.takes_copy((A, 1), slot))
 
+    def test_handed_on(self) -> None:
+        """Who agrees with a leaver, maybe too late, is told who comes after it."""
+        self.begin(A, B)
+        serving = self.claims.serving
+        self.view.leaves(ME)
+        self.claims.nodes_changed(self.met, LATER)
+        for node_key in (A, B):
+            self.claims.link_up(node_key, LATER)
+            self.answer(node_key, serving, now=LATER)
+        taken = self.view.shares[A] & serving
+        claim = Claim(to_bytes(taken), 0)
+        _, effects = self.claims.claimed((A, 1), claim, NO_SLOTS, LATER)
+        moved = Tell(B, Moved(to_bytes(taken), (A, 1)))
+        self.assertEqual(effects, (Ended(taken), moved))
+        _, effects = self.claims.claimed((A, 1), claim, NO_SLOTS, LATER)
+        self.assertEqual(effects, ())
+
+    def test_not_handed_on(self) -> None:
+        """Nobody is told before: the others are asked by who comes after it."""
+        self.begin(A, B)
+        self.view.leaves(ME)
+        self.claims.nodes_changed(self.met, LATER)
+        taken = self.view.shares[A] & self.claims.serving
+        claim = Claim(to_bytes(taken), 0)
+        _, effects = self.claims.claimed((A, 1), claim, NO_SLOTS, LATER)
+        self.assertEqual(effects, (Ended(taken),))
+
     def test_not_theirs(self) -> None:
         """Nobody can move what was not promised to it."""
         self.begin(A, B)

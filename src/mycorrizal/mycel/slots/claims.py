@@ -133,6 +133,9 @@ class Claims:
         self._asking: set[bytes] = set()
         #: The slots of which a node holds something that was not fetched.
         self._holders: dict[bytes, int] = {}
+        #: While this node leaves: who has agreed that slots are still its own,
+        #: maybe after it had agreed to the next primary's claim.
+        self._agreed: dict[bytes, int] = {}
         self._claims_at = 0.0
         self._shown = NO_SLOTS, NO_SLOTS
         self._routes: dict[bytes, int] = {}
@@ -334,6 +337,9 @@ class Claims:
         held = from_bytes(answer.held) & asked & (self.serving | self.claiming)
         self._holders[node_key] = self._holders.get(node_key, NO_SLOTS) | held
         fetchable = (Fetchable(node_key),) if held & self.serving else ()
+        if self._me[0] in self._view.leaving:
+            agreed = self._agreed.get(node_key, NO_SLOTS) | asked & ~denied
+            self._agreed[node_key] = agreed & self.serving
         moved = self._moved(node_key, asked & ~denied)
         return (*ended, *fetchable, *moved, *self._know(now))
 
@@ -397,8 +403,17 @@ class Claims:
             tuple(sorted(self._known.items())[:NAMED_MAX]),
             self._clock(),
         )
-        effects: Effects = (Ended(ended),) if ended else ()
+        effects: Effects = (Ended(ended), *self._hand_on(ended, life)) if ended else ()
         return answer, (*effects, *self._go_on(now))
+
+    def _hand_on(self, ended: int, life: Life) -> Effects:
+        """Slots of a leaver are another's: tell who may not have heard it last."""
+        effects: list[Effect] = []
+        for node_key, agreed in self._agreed.items():
+            slots = agreed & ended
+            if slots and node_key != life[0] and node_key in self._known:
+                effects.append(Tell(node_key, Moved(to_bytes(slots), life)))
+        return tuple(effects)
 
     def _promised(self) -> list[tuple[Life, int]]:
         """Promises to others, and what this node is primary of or claims."""
