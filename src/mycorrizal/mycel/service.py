@@ -279,6 +279,8 @@ class MycelService(Service):
         Whether nothing is lost if this node's process ends now, however it
         ends: others hold all that it holds, as far as it can tell.
         """
+        if any(write.stands for write in self._writes):
+            return False  # Copies of what was acknowledged are on their way.
         return not self.moves.missing and self.moves.repair.doubled()
 
     # -- talking ----------------------------------------------------------------
