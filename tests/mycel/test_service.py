@@ -4,6 +4,7 @@ How the cache starts and stops, and what nodes say to each other.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from twisted.logger import LogLevel, capturedLogs
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Indeterminate, NotRunning
 from mycorrizal.mycel.messages import NEVER, BucketEntry, Buckets, Fetch, Found
+from mycorrizal.mycel.service import SWEEP_MAX
 from mycorrizal.nodosum.calls import LINK_LOST
 from mycorrizal.testing import SimCluster
 from tests.mycel.cases import ClusterTestCase
@@ -171,3 +173,23 @@ class TalkTests(ClusterTestCase):
         self.result_of(node.nodosum.stopService())
         self.cluster.advance(0.1)
         self.assertEqual(node.runtime.pending_timers(), 0)
+
+
+class SweepTests(ClusterTestCase):
+    """Memory of what has expired."""
+
+    size = 1
+
+    def test_much_at_once(self) -> None:
+        """However much expires at once, it is freed soon, and a little at a time."""
+        for number in range(3 * SWEEP_MAX):
+            self.result_of(self.cache(0).put("b", f"{number}", b"v", ttl_s=5))
+        store = self.cluster[0].mycel.buckets.by_name["b"].store
+        self.cluster.advance(5)
+        held = [store.entries]
+        while store.entries:
+            self.cluster.advance(0.01)
+            held.append(store.entries)
+        self.assertLessEqual(max(a - b for a, b in pairwise(held)), SWEEP_MAX)
+        self.assertEqual(held[0], 3 * SWEEP_MAX)
+        self.assertLess(self.cluster.world.now_s, 5 + 2 + 1)
