@@ -84,6 +84,20 @@ class EvictionsTests(SynchronousTestCase):
         self.assertEqual(store.stats().evicted, 1)
         cluster.close()
 
+    def test_expired(self) -> None:
+        """Who has had a version that expired is known, which excuses no read."""
+        node = SimCluster(1, seed=1, start=False)[0]
+        bucket = node.mycel.buckets.add(BucketSettings("b"), (1, b""))
+        self.evictions.set_up(node)
+        bucket.store.merge(0, b"k", b"v", 5, bytes(16), 2.0, 1.0)
+        bucket.store.pop_due(9.0, 10)
+        gone_from = self.evictions.gone_from
+        self.assertEqual(gone_from("b", b"k", (5, ""), 1.0), {node})
+        self.assertEqual(gone_from("b", b"k", (5, ""), 1.1), set())
+        self.assertEqual(gone_from("b", b"k", (6, ""), 1.0), set())
+        self.assertEqual(self.evictions.by("b", b"k", (5, "")), set())
+        self.assertFalse(self.excused(5))
+
     def test_another_listener(self) -> None:
         """Who listened to the bucket before is told as before."""
         told: list[Cause] = []

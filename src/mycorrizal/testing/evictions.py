@@ -52,6 +52,7 @@ class Evictions:
         self.upset: Callable[[float, float], bool] = lambda since, until: True
         self._now = now
         self._by_key: dict[tuple[str, bytes], deque[Eviction]] = {}
+        self._expired: dict[tuple[str, bytes], deque[Eviction]] = {}
 
     def __iter__(self) -> Iterator[Eviction]:
         for found in self._by_key.values():
@@ -76,10 +77,12 @@ class Evictions:
         gone = store._gone
 
         def goes(entry: Any, cause: Cause) -> None:
+            version = entry.stamp, entry.origin.hex()
             if cause is Cause.EVICTED:
                 led = store._ends[entry.slot] is store._led
-                version = entry.stamp, entry.origin.hex()
                 self.evicted(name, entry.key, node, version, led=led)
+            elif cause is Cause.EXPIRED:
+                self._remember(self._expired, name, entry.key, node, version, True)
             if gone is not None:
                 gone(entry, cause)
 
@@ -95,9 +98,20 @@ class Evictions:
         led: bool,
     ) -> None:
         """A node lets a value go."""
-        of_key = self._by_key.get((bucket, key))
+        self._remember(self._by_key, bucket, key, process, version, led)
+
+    def _remember(
+        self,
+        where: dict[tuple[str, bytes], deque[Eviction]],
+        bucket: str,
+        key: bytes,
+        process: Mycorrizal,
+        version: Version,
+        led: bool,
+    ) -> None:
+        of_key = where.get((bucket, key))
         if of_key is None:
-            of_key = self._by_key[bucket, key] = deque(maxlen=OF_KEY_MAX)
+            of_key = where[bucket, key] = deque(maxlen=OF_KEY_MAX)
         of_key.append(Eviction(self._now(), process, version, led))
 
     # -- what that excuses ----------------------------------------------------
@@ -128,3 +142,14 @@ class Evictions:
             for it in self._by_key.get((bucket, key), ())
             if it.version >= version and it.t >= since
         }
+
+    def gone_from(
+        self, bucket: str, key: bytes, version: Version, since: float
+    ) -> set[Mycorrizal]:
+        """Who has had that version or a later one, which went or expired since."""
+        expired = {
+            it.process
+            for it in self._expired.get((bucket, key), ())
+            if it.version >= version and it.t >= since
+        }
+        return expired | self.by(bucket, key, version, since)

@@ -195,10 +195,12 @@ class Watch:
         if write.ended - write.began > ttl_s or write.version is None:
             return
         arena, began = self.arena, write.began
-        evicted = arena.evictions.by(
+        gone_from = arena.evictions.gone_from(
             write.bucket, write.key.encode(), write.version, began
         )
-        holders = sum(node in evicted or _holds(node, write) for node in arena.running)
+        holders = sum(
+            node in gone_from or _holds(node, write) for node in arena.running
+        )
         # Who has died since, or left, may have been one of them.
         gone = sum(t >= began for t in self._conditions.deaths)
         gone += len(arena.leaving)
