@@ -307,7 +307,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 5, 6, "delivery",
+        "network", 18, 19, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
