@@ -121,7 +121,7 @@ class BulkCalls(Calls):
         wanted = list(dict.fromkeys(keys))
         return self._many(bucket, wanted, make, timeout_s, lambda d: d.existed)
 
-    def _owners(self, bucket: str) -> int:
+    def _owners(self, bucket: object) -> int:
         opened = self._buckets.get(bucket) if isinstance(bucket, str) else None
         return 0 if opened is None else opened.owners
 
