@@ -103,6 +103,12 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
         "a value of 2000000 bytes is over the limit of 1044480",
         {"size_bytes": 2_000_000, "limit_bytes": 1_044_480},
     ),
+    (
+        errors.LoadFailed("users", "KeyError: 7"),
+        "the loader of a value of 'users' failed: KeyError: 7",
+        {"bucket": "users", "problem": "KeyError: 7"},
+    ),
+    (errors.TooManyLoads("too many loads"), "too many loads", {}),
     (errors.Indeterminate("no answer within 5 s"), "no answer within 5 s", {}),
     (errors.CacheError("a value is bytes, not str"), "a value is bytes, not str", {}),
 ]

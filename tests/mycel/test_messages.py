@@ -15,11 +15,14 @@ from mycorrizal.mycel.config import (
     BUCKET_NAME_BYTES_MAX,
     BUCKETS_MAX,
     KEY_BYTES_MAX,
+    LOAD_MS_MAX,
     VALUE_BYTES_MAX,
 )
 from mycorrizal.mycel.messages import (
     NEVER,
+    PROBLEM_CHARACTERS_MAX,
     PUSHED_MAX,
+    Answer,
     AskSettled,
     BucketEntry,
     Buckets,
@@ -27,9 +30,13 @@ from mycorrizal.mycel.messages import (
     CreateBucket,
     Done,
     Fetch,
+    Fill,
+    Forgo,
     Found,
     Get,
+    Leased,
     Leaving,
+    Load,
     Push,
     Pushed,
     Put,
@@ -73,6 +80,13 @@ REQUESTS: list[tuple[Request, str]] = [
         Push("b", (Pushed(b"k", None, 7, ORIGIN, NEVER),)),
         f"930aa1629195c4016bc007{_ORIGIN}ff",
     ),
+    (
+        Load("b", b"k", ORIGIN, 7, 30000, 0, True),
+        f"9940a162c4016b{_ORIGIN}07cd753000c300",
+    ),
+    (Fill("b", b"k", 7, None, 500, 9), "9841a162c4016b07c0cd01f40900"),
+    (Forgo("b", b"k", 7), "9642a162c4016b07c000"),
+    (Forgo("b", b"k", 7, "x", 1), "9642a162c4016b07a17801"),
     (Leaving(), "910d"),
     (AskSettled(2**64 - 1, 9), "930bcfffffffffffffffff09"),
     (
@@ -81,10 +95,14 @@ REQUESTS: list[tuple[Request, str]] = [
     ),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
+_LOAD = Load("b", b"k", ORIGIN, 7, 1)
 #: Answers, with a request that they answer.
-ANSWERS: list[tuple[Found | Done | Refused, Request, str]] = [
+ANSWERS: list[tuple[Answer, Request, str]] = [
     (Found(None), _GET, "9520c000c400ff"),
     (Found(b"v", 7, ORIGIN, 1500), _GET, f"9520c4017607{_ORIGIN}cd05dc"),
+    (Found(None), _LOAD, "9520c000c400ff"),
+    (Leased(), _LOAD, "9343c000"),
+    (Leased(b"v", 7), _LOAD, "9343c4017607"),
     (Done(), _PUT, "9521c30000c400"),
     (Done(False, 2, 7, ORIGIN), _PUT, f"9521c20207{_ORIGIN}"),
     (Refused("not_owner"), _GET, "9322a96e6f745f6f776e6572a0"),
@@ -127,11 +145,14 @@ class BytesTests(SynchronousTestCase):
     def test_answer_to_something_else(self) -> None:
         """What was read is no answer to a write, nor the other way round."""
         for request in (_PUT, *(it for it, _ in REQUESTS if type(it) is not Fetch)):
-            wrong = Done() if isinstance(request, Get) else Found(None)
+            wrong = Done() if isinstance(request, (Get, Load)) else Found(None)
             with self.assertRaises(RemoteProtocolError):
                 decode_answer(encode(wrong), request)
         with self.assertRaises(RemoteProtocolError):
             decode_answer(encode(Done()), Fetch("b", b"k"))
+        for request in (_GET, _PUT):
+            with self.assertRaises(RemoteProtocolError):
+                decode_answer(encode(Leased()), request)
 
     @given(st.binary(max_size=200))
     def test_any_bytes(self, data: bytes) -> None:
@@ -205,6 +226,24 @@ class BoundTests(SynchronousTestCase):
         """No message claims to have come a very long way."""
         self.check(Get("b", b"k", 8), Get("b", b"k", 9))
 
+    def test_loads(self) -> None:
+        """A load takes an hour at most, and its problem has some 256 characters."""
+        good, bad = (
+            Load("b", b"k", ORIGIN, 2**63 - 1, wait_ms)
+            for wait_ms in (LOAD_MS_MAX, LOAD_MS_MAX + 1)
+        )
+        self.check(good, bad)
+        self.check(Load("b", b"k", ORIGIN, 0, 1), Load("b", b"k", ORIGIN, 0, 0))
+        self.check(
+            Load("b", b"k", ORIGIN, 0, 1, 2**53),
+            Load("b", b"k", ORIGIN, 0, 1, 2**53 + 1),
+        )
+        self.check(Forgo("b", b"k", 2**63 - 1), Forgo("b", b"k", 2**63))
+        self.check(
+            Forgo("b", b"k", 0, "x" * PROBLEM_CHARACTERS_MAX),
+            Forgo("b", b"k", 0, "x" * (PROBLEM_CHARACTERS_MAX + 1)),
+        )
+
     def test_origins(self) -> None:
         """An origin has 16 bytes."""
         for wrong in (bytes(15), bytes(17)):
@@ -243,6 +282,7 @@ class BoundTests(SynchronousTestCase):
         bucket = BucketEntry(name, ttl_ms, 2**53, 2**53, 7, stamp, ORIGIN)
         for message in (
             Put(name, key, value, ttl_ms, stamp, 8),
+            Fill(name, key, stamp, value, ttl_ms, stamp, 8),
             Copy(name, key, value, stamp, ORIGIN, ttl_ms),
             Push(name, (Pushed(key, value, stamp, ORIGIN, ttl_ms),)),
             Found(value, stamp, ORIGIN, ttl_ms),

@@ -34,6 +34,7 @@ from mycorrizal.mycel.config import (
     VALUE_BYTES_MAX,
     BucketSettings,
 )
+from mycorrizal.mycel.loading import LoadingCalls
 from mycorrizal.mycel.messages import (
     CONFLICT,
     DEFAULT_TTL,
@@ -50,6 +51,7 @@ from mycorrizal.mycel.messages import (
     Routed,
     Touch,
 )
+from mycorrizal.mycel.operations.loading import Loads
 from mycorrizal.mycel.operations.routing import Operation, Router
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.view import View
@@ -86,7 +88,7 @@ class Insides(Protocol):
     def slot(self, request: Routed) -> int: ...
 
 
-class Cache:
+class Cache(LoadingCalls):
     """
     The cache, as applications see it.
 
@@ -94,6 +96,7 @@ class Cache:
     fails with `Indeterminate`: it may or may not have taken effect.
     """
 
+    _insides: Insides
     _log = Logger()
 
     def __init__(self, insides: Insides) -> None:
@@ -106,6 +109,7 @@ class Cache:
         self._primaries = insides.view.placement.primaries
         self._unsettled = insides.view.unsettled
         self._waiting: dict[Deferred[Any], None] = {}
+        self._loads = Loads(insides)
 
     # -- buckets ----------------------------------------------------------------
 
@@ -331,6 +335,7 @@ class Cache:
 
     def stop(self) -> None:
         """Fail all that still waits."""
+        self._loads.stop()
         waiting, self._waiting = self._waiting, {}
         for result in waiting:
             if not result.called:

@@ -11,6 +11,10 @@ from mycorrizal.errors import ConfigError
 
 #: How long an operation may take, unless its caller says otherwise.
 OPERATION_TIMEOUT_S = 5.0
+#: How long `get_or_load` may take, its loader included, unless told otherwise.
+LOAD_TIMEOUT_S = 30.0
+#: No load may take longer: its key can't be loaded by anybody else meanwhile.
+LOAD_MS_MAX = 3_600_000
 #: Entries of a bucket for which no limit was asked.
 ENTRIES_MAX_DEFAULT = 100_000
 #: Copies beyond the primary's.

@@ -18,6 +18,7 @@ from mycorrizal.mycel.config import (
     BUCKET_NAME_BYTES_MAX,
     BUCKETS_MAX,
     KEY_BYTES_MAX,
+    LOAD_MS_MAX,
     VALUE_BYTES_MAX,
 )
 from mycorrizal.mycel.store.versions import ORIGIN_BYTES
@@ -27,6 +28,8 @@ DEFAULT_TTL: Final = 0
 NEVER: Final = -1
 #: Entries of one `Push`.
 PUSHED_MAX: Final = 4096
+#: What a loader failed with, as those who wait elsewhere are told.
+PROBLEM_CHARACTERS_MAX: Final = 256
 
 BucketName = Annotated[str, Meta(min_length=1, max_length=BUCKET_NAME_BYTES_MAX)]
 Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
@@ -35,6 +38,7 @@ Milliseconds = Annotated[int, Meta(ge=-1, le=2**53)]
 Stamp = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Origin = Annotated[bytes, Meta(min_length=ORIGIN_BYTES, max_length=ORIGIN_BYTES)]
 Hops = Annotated[int, Meta(ge=0, le=8)]
+Token = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Message(msgspec.Struct, array_like=True, gc=False):
@@ -82,6 +86,62 @@ class CreateBucket(_Message, tag=4):
     max_bytes: Annotated[int, Meta(ge=1)] | None
     replicas: Annotated[int, Meta(ge=0, le=7)]
     clock: Stamp
+    hops: Hops = 0
+
+
+class Load(_Message, tag=64):
+    """
+    Give the value, or the right to load it.  Answered by `Found` or `Leased`,
+    maybe after somebody else has loaded it; by `Found` with no value and stamp
+    0 if it is known to be nowhere.
+
+    :ivar asker: The node that asks.
+    :ivar token: Stands for this wish, and then for the lease.
+    :ivar wait_ms: How long the asker waits, and may take to load.
+    :ivar stale_ms: A value that has no more than this to live is to be loaded
+        again by one of those who read it.
+    :ivar anew: Whether to load though there is a value, or a load under way.
+    """
+
+    bucket: BucketName
+    key: Key
+    asker: Origin
+    token: Token
+    wait_ms: Annotated[int, Meta(ge=1, le=LOAD_MS_MAX)]
+    stale_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    anew: bool = False
+    hops: Hops = 0
+
+
+class Fill(_Message, tag=65):
+    """
+    What was loaded, None if it is nowhere.  Answered by `Done`, existed if the
+    lease was still good, so that it was stored.
+
+    :ivar ttl_ms: Of the value; if there is none, how long to remember that.
+    """
+
+    bucket: BucketName
+    key: Key
+    token: Token
+    value: Value | None
+    ttl_ms: Milliseconds
+    clock: Stamp
+    hops: Hops = 0
+
+
+class Forgo(_Message, tag=66):
+    """
+    I wait no more, or load no more.  Answered by `Done`.
+
+    :ivar problem: What the loader failed with, for those who wait; None:
+        another of them is to load.
+    """
+
+    bucket: BucketName
+    key: Key
+    token: Token
+    problem: Annotated[str, Meta(max_length=PROBLEM_CHARACTERS_MAX)] | None = None
     hops: Hops = 0
 
 
@@ -194,11 +254,22 @@ class Done(_Message, tag=33):
     origin: bytes = b""
 
 
+class Leased(_Message, tag=67):
+    """
+    Load it: nobody else does, until you fill or forgo.
+
+    :ivar value: Meanwhile this one will do, though it is about to expire.
+    """
+
+    value: Value | None = None
+    stamp: Stamp = 0
+
+
 class Refused(_Message, tag=34):
     """
     It was not done.
 
-    :ivar reason: unknown_bucket, conflict, too_many, not_owner or
+    :ivar reason: unknown_bucket, conflict, too_many, not_owner, load_failed or
         indeterminate.
     """
 
@@ -211,18 +282,23 @@ CONFLICT: Final = "conflict"
 TOO_MANY: Final = "too_many"
 NOT_OWNER: Final = "not_owner"
 INDETERMINATE: Final = "indeterminate"
+LOAD_FAILED: Final = "load_failed"
 
 #: What a caller asks of a primary, itself or through others.
-Routed = Get | Put | Touch | CreateBucket
-Request = (
-    Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
-    | Leaving | Returned
-)  # fmt: skip
-Answer = Found | Done | Refused
+Keyed = Get | Put | Touch | Load | Fill | Forgo
+Routed = Keyed | CreateBucket
+Request = Routed | Copy | Fetch | Push | AskSettled | Buckets | Leaving | Returned
+Answer = Found | Done | Leased | Refused
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_request: Any = msgspec.msgpack.Decoder(Request).decode
 _decode_answer: Any = msgspec.msgpack.Decoder(Answer).decode
+#: What may answer a request, where that is not `Done`.
+_EXPECTED: Final[dict[type, tuple[type, ...]]] = {
+    Get: (Found, Refused),
+    Fetch: (Found, Refused),
+    Load: (Found, Leased, Refused),
+}
 #: What bytes that are no message can raise; the second if a text isn't UTF-8.
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -250,8 +326,8 @@ def decode_answer(payload: bytes, request: Request) -> Answer:
         answer: Answer = _decode_answer(payload)
     except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed cache answer: {error}") from None
-    expected = Found if isinstance(request, (Get, Fetch)) else Done
-    if not isinstance(answer, (expected, Refused)):
+    expected = _EXPECTED.get(type(request), (Done, Refused))
+    if not isinstance(answer, expected):
         raise RemoteProtocolError(f"{type(answer).__name__} is no answer to that")
     return answer
 

@@ -23,6 +23,7 @@ from mycorrizal.mycel.messages import (
     Done,
     Fetch,
     Leaving,
+    Load,
     Push,
     Request,
     Returned,
@@ -137,8 +138,8 @@ class MycelService(Service):
             if timer is not None:
                 timer.cancel()
         self._handoff.stop()
-        self.router.stop()
         self.cache.stop()
+        self.router.stop()
 
     def drain(self) -> Deferred[None]:
         """
@@ -171,6 +172,7 @@ class MycelService(Service):
                 if bucket.store.next_due_s() <= now:
                     bucket.store.pop_due(now, SWEEP_MAX)
         self._writes.expire()
+        self._primary.leasing.expire()
         self._settling.ask()
         self._settling.answer()
 
@@ -200,6 +202,7 @@ class MycelService(Service):
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
         self._steady.discard(link)
+        self._primary.leasing.node_lost(peer.node_key)
 
     def _returned(self, link: Link) -> None:
         """
@@ -323,14 +326,16 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer))
 
-        routed = isinstance(request, Routed)
-        if not self.running or (routed and self._handed_over):
+        if not self.running or (self._handed_over and isinstance(request, Routed)):
             link.error(call_id, ErrorCode.BUSY, "")
-        elif isinstance(request, Routed):
-            deadline = self.runtime.now() + OPERATION_TIMEOUT_S
-            self.router.passed_on(request, self.slot(request), deadline, done)
         elif isinstance(request, (Copy, Fetch, Push)):
             done(self._replica.answer(request))
+        elif isinstance(request, Routed):
+            timeout_s = OPERATION_TIMEOUT_S
+            if isinstance(request, Load):
+                timeout_s = request.wait_ms / 1000
+            deadline = self.runtime.now() + timeout_s
+            self.router.passed_on(request, self.slot(request), deadline, done)
         elif isinstance(request, Buckets):
             self._buckets_told(request, link)
             done(Done())

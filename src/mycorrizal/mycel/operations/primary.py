@@ -23,8 +23,10 @@ from mycorrizal.mycel.messages import (
     CreateBucket,
     Done,
     Fetch,
+    Fill,
     Found,
     Get,
+    Keyed,
     Put,
     Refused,
     Routed,
@@ -33,6 +35,7 @@ from mycorrizal.mycel.messages import (
     remaining_ms,
 )
 from mycorrizal.mycel.operations.asking import Ask
+from mycorrizal.mycel.operations.leasing import Leasing
 from mycorrizal.mycel.operations.writing import Write, Writes
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
@@ -52,6 +55,7 @@ class Primary:
     :param now: The monotonic clock.
     :param meeting: Whether there are nodes that this one has heard of and not
         met yet: they may hold what nobody else does.
+    :ivar leasing: Who loads what is not here.
     """
 
     def __init__(
@@ -72,10 +76,13 @@ class Primary:
         self._now = now
         self._meeting = meeting
         self._fetched: set[tuple[str, bytes]] = set()
+        self.leasing = Leasing(view, now, self.perform, self._put)
+        self._leases = self.leasing.leases
 
     def members_changed(self) -> None:
         """What was fetched before may be out of date."""
         self._fetched.clear()
+        self.leasing.slots_moved()
 
     def perform(
         self, request: Routed, slot: int, deadline: float, done: OnDone
@@ -104,21 +111,30 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: Keyed,
         until: float,
         done: OnDone,
     ) -> None:
         if isinstance(request, Get):
             done(self._get(bucket, slot, request.key))
+        elif isinstance(request, Put):
+            leases = self._leases
+            if leases.current or leases.absent:
+                leases.written(request.bucket, request.key)
+            self._put(bucket, slot, request, until, done)
         elif isinstance(request, Touch):
             self._touch(bucket, slot, request, until, done)
-        elif request.value is None:
-            self._delete(bucket, slot, request, until, done)
         else:
-            deadline = self._deadline(bucket, request.ttl_ms)
-            self._write(
-                bucket, slot, request, request.value, deadline, until, False, done
-            )
+            self.leasing.perform(bucket, slot, request, until, done)
+
+    def _put(
+        self, bucket: OpenBucket, slot: int, put: Put | Fill, until: float, done: OnDone
+    ) -> None:
+        if put.value is None:
+            self._delete(bucket, slot, put, until, done)
+        else:
+            deadline = self._deadline(bucket, put.ttl_ms)
+            self._write(bucket, slot, put, put.value, deadline, until, False, done)
 
     # -- settled ----------------------------------------------------------------
 
@@ -131,7 +147,7 @@ class Primary:
         return Found(entry.value, entry.stamp, entry.origin, left_ms)
 
     def _delete(
-        self, bucket: OpenBucket, slot: int, put: Put, until: float, done: OnDone
+        self, bucket: OpenBucket, slot: int, put: Put | Fill, until: float, done: OnDone
     ) -> None:
         if self._last_value(bucket, slot, put.key) is None:
             done(Done(existed=False))
@@ -163,7 +179,7 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Put | Touch,
+        request: Put | Touch | Fill,
         value: bytes | None,
         deadline: float,
         until: float,
@@ -196,7 +212,7 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: Keyed,
         deadline: float,
         done: OnDone,
     ) -> None:
