@@ -52,6 +52,7 @@ APIS = (
     "nodosum/mux.py",
     "nodosum/readiness.py",
     "mycel/cache.py",
+    "mycel/cached.py",
     "mycel/loading.py",
     "mycel/operations/*",
     "mycel/slots/handoff.py",

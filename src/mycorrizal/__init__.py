@@ -45,7 +45,15 @@ from mycorrizal.errors import (
     UnknownBucket,
     ValueTooLarge,
 )
-from mycorrizal.mycel import BucketSettings, Cache, CacheEntry
+from mycorrizal.mycel import (
+    BucketSettings,
+    Cache,
+    Cached,
+    CachedInAsyncio,
+    CacheEntry,
+    MsgpackCodec,
+    cached,
+)
 from mycorrizal.nodosum import (
     Application,
     MemberDied,
@@ -76,6 +84,10 @@ __all__ = [
     "BucketSettings",
     "Cache",
     "CacheEntry",
+    "Cached",
+    "CachedInAsyncio",
+    "MsgpackCodec",
+    "cached",
     # From runtime
     "Entropy",
     "Runtime",

@@ -4,6 +4,7 @@ The public interface as a user's type checker sees it.  Checked, never run.
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_type
 
@@ -14,16 +15,20 @@ from mycorrizal import (
     Application,
     BucketSettings,
     Cache,
+    Cached,
+    CachedInAsyncio,
     CacheEntry,
     Config,
     MemberDied,
     MemberEvent,
     MemberJoined,
     MemberLeft,
+    MsgpackCodec,
     Mycorrizal,
     MycorrizalError,
     Node,
     PeerBusy,
+    cached,
     new_secret,
 )
 from mycorrizal.testing import SimCluster
@@ -110,6 +115,49 @@ async def values(cache: Cache) -> None:
         assert_type(entry.version, tuple[int, bytes])
     assert_type(cache.buckets(), dict[str, BucketSettings])
     cache.put("sessions", "a", "1")  # type: ignore[arg-type]
+
+
+async def loads(cache: Cache, made: Mycorrizal) -> None:
+    """Loaders return values now or later; cached functions keep their types."""
+    call = cache.get_or_load("users", "a", lambda: b"1", ttl_s=60, stale_s=5)
+    assert_type(await call, bytes | None)
+
+    def deferred() -> Deferred[bytes | None]:
+        return Deferred()
+
+    async def coroutine() -> bytes:
+        return b"1"
+
+    await cache.get_or_load("users", "a", deferred, negative_ttl_s=None)
+    await cache.get_or_load("users", "a", coroutine, jitter=0.1)
+    cache.get_or_load("users", "a", lambda: "text")  # type: ignore[arg-type,return-value]
+
+    @cached(made, "users", codec=MsgpackCodec(list[int]), ttl_s=60)
+    async def numbers(first: int, *, last: int) -> list[int]:
+        return [first, last]
+
+    assert_type(numbers(1, last=2), Deferred[list[int]])
+    assert_type(await numbers.refresh(1, last=2), list[int])
+    assert_type(await numbers.invalidate(1, last=2), bool)
+    numbers("1", last=2)  # type: ignore[arg-type]
+    numbers(1)  # type: ignore[call-arg]
+
+    @cached(lambda: cache, "users")
+    def page(name: str) -> Deferred[bytes]:
+        return Deferred()
+
+    assert_type(page("a"), Deferred[bytes])
+    kept: Cached[[str], bytes] = page
+    kept.refresh("a")
+
+    @cached(cache, "users", in_asyncio=True)
+    async def task(name: str) -> bytes:
+        return b""
+
+    asyncs: CachedInAsyncio[[str], bytes] = task
+    asyncs.refresh("a")
+    assert_type(task("a"), Future[bytes])
+    assert_type(task.invalidate("a"), Future[bool])
 
 
 def cluster() -> None:

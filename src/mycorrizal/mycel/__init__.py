@@ -10,6 +10,7 @@ have it.
 from __future__ import annotations
 
 from mycorrizal.mycel.cache import Cache, CacheEntry
+from mycorrizal.mycel.cached import Cached, CachedInAsyncio, MsgpackCodec, cached
 from mycorrizal.mycel.config import BucketSettings, MycelConfig
 from mycorrizal.mycel.service import MycelService
 
@@ -17,6 +18,11 @@ __all__ = [
     # From cache
     "Cache",
     "CacheEntry",
+    # From cached
+    "Cached",
+    "CachedInAsyncio",
+    "MsgpackCodec",
+    "cached",
     # From config
     "BucketSettings",
     "MycelConfig",
