@@ -54,6 +54,8 @@ APIS = (
     "mycel/cache.py",
     "mycel/cached.py",
     "mycel/loading.py",
+    "mycel/near/calls.py",
+    "mycel/near/wiring.py",
     "mycel/operations/*",
     "mycel/slots/handoff.py",
 )

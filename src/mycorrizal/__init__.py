@@ -52,6 +52,7 @@ from mycorrizal.mycel import (
     CachedInAsyncio,
     CacheEntry,
     MsgpackCodec,
+    NearStats,
     cached,
 )
 from mycorrizal.nodosum import (
@@ -87,6 +88,7 @@ __all__ = [
     "Cached",
     "CachedInAsyncio",
     "MsgpackCodec",
+    "NearStats",
     "cached",
     # From runtime
     "Entropy",

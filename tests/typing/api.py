@@ -26,6 +26,7 @@ from mycorrizal import (
     MsgpackCodec,
     Mycorrizal,
     MycorrizalError,
+    NearStats,
     Node,
     PeerBusy,
     cached,
@@ -114,6 +115,8 @@ async def values(cache: Cache) -> None:
         assert_type(entry.remaining_s, float | None)
         assert_type(entry.version, tuple[int, bytes])
     assert_type(cache.buckets(), dict[str, BucketSettings])
+    cache.keep_near("sessions", max_entries=1000)
+    assert_type(cache.near_stats("sessions"), NearStats | None)
     cache.put("sessions", "a", "1")  # type: ignore[arg-type]
 
 

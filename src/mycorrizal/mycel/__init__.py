@@ -12,6 +12,7 @@ from __future__ import annotations
 from mycorrizal.mycel.cache import Cache, CacheEntry
 from mycorrizal.mycel.cached import Cached, CachedInAsyncio, MsgpackCodec, cached
 from mycorrizal.mycel.config import BucketSettings, MycelConfig
+from mycorrizal.mycel.near.copies import NearStats
 from mycorrizal.mycel.service import MycelService
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     # From config
     "BucketSettings",
     "MycelConfig",
+    # From near
+    "NearStats",
     # From service
     "MycelService",
 ]

@@ -23,6 +23,8 @@ class OpenBucket:
     :ivar seed: Of the hash that spreads its keys over the slots.
     :ivar owners: How many nodes hold each key.
     :ivar version: Of its settings.
+    :ivar on_change: Called with each key whose value has changed on this node,
+        or was deleted again, if anybody wants to know.
     """
 
     settings: BucketSettings
@@ -30,6 +32,7 @@ class OpenBucket:
     version: Version
     store: Bucket
     owners: int
+    on_change: Callable[[bytes], None] | None = None
 
     @property
     def entry(self) -> BucketEntry:

@@ -51,8 +51,10 @@ from mycorrizal.mycel.messages import (
     Routed,
     Touch,
 )
+from mycorrizal.mycel.near.calls import NearCalls
+from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.loading import Loads
-from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store import BucketStats
@@ -76,6 +78,12 @@ class CacheEntry:
     remaining_s: float | None
 
 
+class Cancels(Protocol):
+    """An operation under way."""
+
+    def cancel(self) -> None: ...
+
+
 class Insides(Protocol):
     """What the API needs of its service."""
 
@@ -84,11 +92,12 @@ class Insides(Protocol):
     buckets: BucketTable
     view: View
     router: Router
+    near: Near
 
     def slot(self, request: Routed) -> int: ...
 
 
-class Cache(LoadingCalls):
+class Cache(LoadingCalls, NearCalls):
     """
     The cache, as applications see it.
 
@@ -109,6 +118,7 @@ class Cache(LoadingCalls):
         self._primaries = insides.view.placement.primaries
         self._unsettled = insides.view.unsettled
         self._waiting: dict[Deferred[Any], None] = {}
+        self._near = insides.near.copies
         self._loads = Loads(insides)
 
     # -- buckets ----------------------------------------------------------------
@@ -191,7 +201,14 @@ class Cache(LoadingCalls):
         slot = xxh3_64_intdigest(raw, opened.seed) & _SLOT_MASK
         if self._primaries[slot] == self._view.me and not self._unsettled[slot]:
             return succeed(opened.store.get(slot, raw, self._now()))
-        return self._route(Get(bucket, raw), slot, timeout_s, _value)
+        copies = self._near.get(bucket) if self._near else None
+        if copies is None:
+            return self._route(Get(bucket, raw), slot, timeout_s, _value)
+        value = copies.get(raw, self._now())
+        if value is not None:
+            return succeed(value)
+        near = self._insides.near.route
+        return self._route(Get(bucket, raw), slot, timeout_s, _value, near)
 
     def entry(
         self, bucket: str, key: str | bytes, timeout_s: float = OPERATION_TIMEOUT_S
@@ -289,8 +306,9 @@ class Cache(LoadingCalls):
         slot: int,
         timeout_s: float,
         convert: Callable[[Any], _T],
+        route: Callable[..., Cancels | None] | None = None,
     ) -> Deferred[_T]:
-        operation: Operation | None = None
+        operation: Cancels | None = None
         waiting = self._waiting
 
         def cancel(result: Deferred[_T]) -> None:
@@ -302,6 +320,8 @@ class Cache(LoadingCalls):
 
         def done(answer: Answer) -> None:
             waiting.pop(result, None)
+            if self._near:
+                self._wrote(request)
             if result.called:
                 return  # It was cancelled, or the node was stopped.
             if isinstance(answer, Refused):
@@ -312,7 +332,8 @@ class Cache(LoadingCalls):
                 result.callback(convert(answer))
 
         deadline = self._now() + timeout_s
-        operation = self._insides.router.route(request, slot, deadline, done)
+        route = route or self._insides.router.route
+        operation = route(request, slot, deadline, done)
         if not result.called:
             waiting[result] = None
         return result

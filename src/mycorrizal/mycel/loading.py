@@ -5,6 +5,10 @@ The calls of the cache that load what is not in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
 from twisted.internet.defer import Deferred, fail, succeed
 
 from mycorrizal.errors import ConfigError, MycorrizalError
@@ -13,10 +17,20 @@ from mycorrizal.mycel.config import (
     KEY_BYTES_MAX,
     LOAD_MS_MAX,
     LOAD_TIMEOUT_S,
+    OPERATION_TIMEOUT_S,
     TTL_S_MAX,
 )
+from mycorrizal.mycel.messages import Found, Get
+from mycorrizal.mycel.near.copies import NearCopies
+from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.loading import Around, Loader, Loads, Terms
 from mycorrizal.mycel.slots.placement import slot_of
+
+
+class Inside(Around, Protocol):
+    """What these calls need of their service."""
+
+    near: Near
 
 
 class LoadingCalls:
@@ -25,11 +39,22 @@ class LoadingCalls:
     """
 
     running: bool
-    _insides: Around
+    _insides: Inside
     _buckets: dict[str, OpenBucket]
     _loads: Loads
+    _near: dict[str, NearCopies]
 
     def _problem(self, bucket: str, key: bytes) -> MycorrizalError:
+        raise NotImplementedError
+
+    def _route(
+        self,
+        request: Get,
+        slot: int,
+        timeout_s: float,
+        convert: Callable[[Found], bytes | None],
+        route: Callable[..., Any],
+    ) -> Deferred[bytes | None]:
         raise NotImplementedError
 
     def get_or_load(
@@ -82,16 +107,56 @@ class LoadingCalls:
         terms = Terms(loader, ttl_s, negative_ttl_s, jitter, stale_s, timeout_s, anew)
         if problem := _problem_of(terms):
             return fail(problem)
-        slot, view = slot_of(opened.seed, raw), self._insides.view
-        primary = view.placement.primaries[slot]
-        if primary == view.me and not view.unsettled[slot] and not anew:
-            now = self._insides.runtime.now()
-            entry = opened.store.peek(slot, raw, now)
-            if entry is not None and entry.deadline - now > stale_s:
-                value = opened.store.get(slot, raw, now)
-                if value is not None:
-                    return succeed(value)
+        slot = slot_of(opened.seed, raw)
+        value = None if anew else self._own(opened, slot, raw, stale_s)
+        if value is not None:
+            return succeed(value)
+        if bucket in self._near:
+            return self._load_near(bucket, raw, slot, terms)
         return self._loads.begin(bucket, raw, slot, terms)
+
+    def _own(
+        self, opened: OpenBucket, slot: int, key: bytes, stale_s: float
+    ) -> bytes | None:
+        """A value of a slot of this node's own; counted as a read if there is one."""
+        view, now = self._insides.view, self._insides.runtime.now()
+        if view.placement.primaries[slot] != view.me or view.unsettled[slot]:
+            return None
+        entry = opened.store.peek(slot, key, now)
+        if entry is None or entry.value is None or entry.deadline - now <= stale_s:
+            return None
+        return opened.store.get(slot, key, now)
+
+    def _load_near(
+        self, bucket: str, key: bytes, slot: int, terms: Terms
+    ) -> Deferred[bytes | None]:
+        """Have a key from a near copy, or get one, or load it."""
+        copies, now = self._near[bucket], self._insides.runtime.now
+        until, stale_s = now() + terms.timeout_s, terms.stale_s
+
+        def fresh(found: Found) -> bytes | None:
+            stale = 0 <= found.remaining_ms <= stale_s * 1000
+            return None if stale else found.value
+
+        def load(value: bytes | None) -> Deferred[bytes | None]:
+            if value is not None:
+                return succeed(value)
+            left = attrs.evolve(terms, timeout_s=max(0.001, until - now()))
+            return self._loads.begin(bucket, key, slot, left).addBoth(loaded)
+
+        def loaded(result: Any) -> Any:
+            copies.forget(key)
+            return result
+
+        if terms.anew:
+            return load(None)
+        value = copies.get(key, now(), stale_s)
+        if value is not None:
+            return succeed(value)
+        timeout_s = min(terms.timeout_s, OPERATION_TIMEOUT_S)
+        near = self._insides.near.route
+        get = self._route(Get(bucket, key), slot, timeout_s, fresh, near)
+        return get.addCallback(load)
 
 
 def _problem_of(terms: Terms) -> ConfigError | None:

@@ -32,6 +32,7 @@ from mycorrizal.mycel.messages import (
     decode_request,
     encode,
 )
+from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.replica import Replica
@@ -103,6 +104,7 @@ class MycelService(Service):
         self.router = Router(
             runtime, self.view, self._primary, self.channel, nodosum.link_to
         )
+        self.near = Near(runtime, self.view, self.buckets, self.router, nodosum.link_to)
         self._handoff = Handoff(
             runtime, self.view, self.buckets, self.ask, self._news, self._pushed
         )
@@ -118,6 +120,7 @@ class MycelService(Service):
         self._drained: Readiness | None = None
         self._handed_over = False
         nodosum.applications.add_route(APPLICATION_ID, self)
+        nodosum.applications.add_route(self.near.channel.id, self.near)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
         nodosum.tables_held = self._held.__contains__
@@ -138,6 +141,7 @@ class MycelService(Service):
             if timer is not None:
                 timer.cancel()
         self._handoff.stop()
+        self.near.stop()
         self.cache.stop()
         self.router.stop()
 
@@ -188,6 +192,7 @@ class MycelService(Service):
         if self._drained is not None:
             self._tell(link, Leaving)
         self._writes.members_changed()
+        self.near.link_up(link)
 
     def _tell(self, link: Link, news: Callable[[], Request]) -> None:
         """Tell a node something for as long as its link lives."""
@@ -203,6 +208,7 @@ class MycelService(Service):
         self._held.discard(peer.node_key)
         self._steady.discard(link)
         self._primary.leasing.node_lost(peer.node_key)
+        self.near.link_down(peer.node_key)
 
     def _returned(self, link: Link) -> None:
         """
@@ -213,6 +219,7 @@ class MycelService(Service):
             self._steady.discard(link)
             self.view.returned()
             self._primary.members_changed()
+            self.near.slots_moved()
             self._handoff.begin()
             self._settling.ask()
 
@@ -229,6 +236,7 @@ class MycelService(Service):
         for bucket in self.buckets.by_name.values():
             self._lead(bucket)
         self._primary.members_changed()
+        self.near.slots_moved()
         self._handoff.begin()
         self._writes.members_changed()
         self._settling.members_changed()

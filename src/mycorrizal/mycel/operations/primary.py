@@ -150,6 +150,9 @@ class Primary:
         self, bucket: OpenBucket, slot: int, put: Put | Fill, until: float, done: OnDone
     ) -> None:
         if self._last_value(bucket, slot, put.key) is None:
+            # Others may have copies of what was evicted here.
+            if bucket.on_change is not None:
+                bucket.on_change(put.key)
             done(Done(existed=False))
             return
         deadline = self._now() + TOMBSTONE_TTL_S

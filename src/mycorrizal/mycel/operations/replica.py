@@ -65,4 +65,6 @@ class Replica:
                 deadline_of(copy.remaining_ms, now),
                 now,
             )
+            if bucket.on_change is not None:
+                bucket.on_change(copy.key)
         return Done()

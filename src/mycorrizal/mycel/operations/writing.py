@@ -166,6 +166,8 @@ class Writes:
             write.bucket.store.merge(
                 write.slot, write.key, write.value, write.stamp, me, write.deadline, now
             )
+            if write.bucket.on_change is not None:
+                write.bucket.on_change(write.key)
         if held:
             write.done(Done(write.existed, len(held), write.stamp, me))
         else:
