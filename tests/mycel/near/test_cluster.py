@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from mycorrizal import ConfigError, Indeterminate, UnknownBucket
+from mycorrizal import ConfigError, Indeterminate, NotRunning, UnknownBucket
 from mycorrizal.mycel.config import LIMIT_MAX
 from mycorrizal.mycel.messages import NEVER, Copy
 from mycorrizal.mycel.near.copies import CHECK_S, FRESH_S, NearStats
@@ -440,6 +440,8 @@ class SettingsTests(NearTestCase):
     def test_stop(self) -> None:
         """A node that keeps copies stops and leaves nothing behind."""
         self.read()
+        self.cluster.close()
+        self.assertRaises(NotRunning, self.cache(2).keep_near, "b")
         self.cluster.close()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mycorrizal.errors import ConfigError, UnknownBucket
+from mycorrizal.errors import ConfigError, NotRunning, UnknownBucket
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.config import LIMIT_MAX
 from mycorrizal.mycel.messages import Put, Routed, Touch
@@ -30,6 +30,7 @@ class NearCalls:
     The part of a cache that keeps near copies: `Cache` stands on it.
     """
 
+    running: bool
     _insides: HasNear
     _buckets: dict[str, OpenBucket]
     _near: dict[str, NearCopies]
@@ -54,9 +55,12 @@ class NearCalls:
 
         :param max_entries: Copies; the least recently used go first.
         :param max_bytes: Memory that they may take.
+        :raises NotRunning: The node was not started, or was stopped.
         :raises UnknownBucket: There is none of that name.
         :raises ConfigError: A limit makes no sense.
         """
+        if not self.running:
+            raise NotRunning("the cache")
         if bucket not in self._buckets:
             raise UnknownBucket(bucket)
         for name, limit in (("max_entries", max_entries), ("max_bytes", max_bytes)):

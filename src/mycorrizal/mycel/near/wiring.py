@@ -66,7 +66,7 @@ class Near:
         self.link_to = link_to
         self._buckets = buckets
         self._streams: dict[str, Stream] = {}
-        self._last_stream = int.from_bytes(runtime.token_bytes(8), "little") >> 2
+        self._last_stream = 0
         self._timer: Timer | None = None
 
     # -- keeping copies ---------------------------------------------------------
@@ -153,6 +153,10 @@ class Near:
     # -- telling others -----------------------------------------------------------
 
     def _new_stream(self) -> int:
+        if not self._last_stream:
+            # Not one that it had in an earlier life.
+            self._last_stream = int.from_bytes(self.runtime.token_bytes(8), "little")
+            self._last_stream >>= 2
         self._last_stream += 1
         return self._last_stream
 
