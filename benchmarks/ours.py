@@ -1,6 +1,6 @@
 # -*- test-case-name: benchmarks.tests.test_rows -*-
 """
-Mycorrizal doing the work of the rows; no other module here imports it.
+Mycorrizal doing the work of the rows between processes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def receive(load: dict[str, int], call: str, tls: str) -> None:
         say("ready", own_address(node))
         await Deferred()
 
-    _react(run)
+    react_to(run)
 
 
 def send(load: dict[str, int], address: str, call: str, tls: str) -> None:
@@ -72,7 +72,7 @@ def send(load: dict[str, int], address: str, call: str, tls: str) -> None:
         await ways[call](reactor, application, workload.Load(**load))
         await Deferred()
 
-    _react(run)
+    react_to(run)
 
 
 async def _post_all(reactor: Any, application: Any, load: workload.Load) -> None:
@@ -119,7 +119,7 @@ def own_address(node: Mycorrizal) -> str:
     return next(str(each.address) for each in node.nodes() if each.id == RECEIVER_ID)
 
 
-def _react(run: Any) -> None:
+def react_to(run: Any) -> None:
     def main(reactor: Any) -> Deferred[None]:
         running: Coroutine[Deferred[Any], Any, None] = run(reactor)
         return Deferred.fromCoroutine(running)

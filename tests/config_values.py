@@ -4,7 +4,7 @@ Good and wrong values of each setting, and what becomes of them.
 
 from __future__ import annotations
 
-from mycorrizal import BucketSettings
+from mycorrizal import BucketSettings, ConsulSettings
 from mycorrizal.config import STATIC_MAX
 
 #: 128 bytes.
@@ -34,6 +34,8 @@ GOOD: list[tuple[str, object, object]] = [
     ("secret", PASSPHRASE, PASSPHRASE),
     ("tls", "off", "off"),
     ("hello", "tcp", "tcp"),
+    ("consul", None, None),
+    ("consul", "http://a:8500", ConsulSettings(url="http://a:8500")),
     ("state_dir", "/var/lib/x", "/var/lib/x"),
     ("single", True, True),
     ("single", "Yes", True),
@@ -60,6 +62,10 @@ GOOD: list[tuple[str, object, object]] = [
     ("handshake_timeout_s", "500ms", 0.5),
     ("ready_timeout_s", "1h", 3600.0),
     ("stop_timeout_s", 0.001, 0.001),
+    ("watchdog_s", "0", 0.0),
+    ("watchdog_s", 0, 0.0),
+    ("watchdog_s", "off", 0.0),
+    ("watchdog_s", "250ms", 0.25),
 ]
 
 #: (setting, what is given, the path of the setting, what the sentence says)
@@ -89,13 +95,22 @@ BAD: list[tuple[str, object, str, str]] = [
     ("cluster_name", "a\nb", "cluster_name", "up to 128 printable bytes"),
     ("cluster_name", "\udcff", "cluster_name", "up to 128 printable bytes"),
     ("secret_files", [""], "secret_files", "give a text, not ''"),
-    ("secret_files", "a\0b", "secret_files", "give a text"),
-    ("secret_files", 5, "secret_files", "give a list of paths, not 5"),
+    ("secret_files", "a\0b", "secret_files", "give a text, not this str"),
+    ("secret_files", [b"a"], "secret_files", "give a text, not this bytes"),
+    ("secret_files", 5, "secret_files", "give a list of paths, not int"),
+    ("secret_files", b"a", "secret_files", "give a list of paths, not bytes"),
+    (
+        "secret_files",
+        ["myk1:QUJD"],
+        "secret_files",
+        "is a secret itself; write it to a",
+    ),
     ("secret", "", "secret", "`pulse secret new` makes a good one"),
     ("secret", " \n", "secret", "is empty"),
     ("tls", "maybe", "tls", "give one of auto, off, not 'maybe'"),
     ("tls", [], "tls", "give one of auto, off, not []"),
     ("hello", "icmp", "hello", "give one of udp, tcp, not 'icmp'"),
+    ("consul", 5, "consul", "give the URL of an agent, as in http://127.0.0.1:8500"),
     ("state_dir", "", "state_dir", "give a text, not ''"),
     ("state_dir", "a\0b", "state_dir", "give a text"),
     ("single", "maybe", "single", "give true or false, not 'maybe'"),
@@ -128,4 +143,6 @@ BAD: list[tuple[str, object, str, str]] = [
     ("stop_timeout_s", True, "stop_timeout_s", "not True"),
     ("stop_timeout_s", None, "stop_timeout_s", "not None"),
     ("stop_timeout_s", 10**400, "stop_timeout_s", "up to an hour"),
+    ("watchdog_s", -1, "watchdog_s", "above 0 and up to an hour"),
+    ("watchdog_s", False, "watchdog_s", "not False"),
 ]

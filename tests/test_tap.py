@@ -37,6 +37,20 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     ),
     (["--tls", "off"], {"tls": "off"}),
     (["--hello", "tcp"], {"hello": "tcp"}),
+    (["--consul", "http://a:8500"], {"consul": "http://a:8500"}),
+    (["--consul", "a:8500"], {"consul": {"url": "http://a:8500"}}),
+    (["--consul-service", "s"], {"consul": {"service": "s"}}),
+    (["--consul-tag", "a", "--consul-tag", "b,c"], {"consul": {"tags": ["a", "b,c"]}}),
+    (["--consul-datacenter", "dc2"], {"consul": {"datacenter": "dc2"}}),
+    (["--consul-token-file", "/t"], {"consul": {"token_file": "/t"}}),
+    (
+        ["--consul", "https://a", "--consul-ca", "/a"],
+        {"consul": {"url": "https://a", "ca": "/a"}},
+    ),
+    (
+        ["--consul=https://a", "--consul-cert", "/b", "--consul-key", "/c"],
+        {"consul": {"url": "https://a", "cert": "/b", "key": "/c"}},
+    ),
     (["--state-dir", "/s"], {"state_dir": "/s"}),
     (["--single"], {"single": True}),
     (
@@ -44,6 +58,8 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
         {"buckets": ["s:ttl=15m,replicas=0", "t"]},
     ),
     (["--label", "zone=a", "--label", "rack=b=c"], {"labels": "zone=a,rack=b=c"}),
+    (["--host-label", "rack-7"], {"host": "rack-7"}),
+    (["--watchdog", "0"], {"watchdog_s": 0}),
 ]
 
 #: (arguments, what the one sentence on stderr says)
@@ -59,12 +75,23 @@ WRONG: list[tuple[list[str], str]] = [
     (["--secret-file", ""], "secret.file.*: give a text"),
     (["--tls", "maybe"], "tls: give one of auto, off, not 'maybe'"),
     (["--hello", "icmp"], "hello: give one of udp, tcp, not 'icmp'"),
+    (["--consul", "ftp://a"], "--consul: 'ftp://a' is no URL of Consul; give the URL"),
+    (["--consul", ""], "--consul: give a text"),
+    (["--consul-service", "a b"], "--consul-service: 'a b' is no name; use 1 to 128"),
+    (["--consul-tag", ""], "--consul-tag: give a text"),
+    (["--consul-datacenter", "/"], "--consul-datacenter: '/' is no name"),
+    (["--consul-token-file", ""], "--consul-token-file: give a text"),
+    (["--consul-ca", "a"], "--consul-ca: is for https://, and the URL is http://127"),
+    (["--consul=https://a", "--consul-cert", "a"], "--consul-key: .*both cert and key"),
+    (["--consul=https://a", "--consul-key", "a"], "--consul-cert: .*both cert and key"),
     (["--state-dir", ""], "state.dir: give a text"),
     (["--bucket", "s", "--bucket", "t:ttl=5x"], "bucket.*: '5x' .* as in 15m"),
     (["--bucket", "s:colour=5"], "bucket.*: 'colour=5' .*NAME:ttl=15m"),
     (["--bucket", "s", "--bucket", "s"], "bucket.*: bucket 's' is described twice"),
     (["--label", "zone"], "label: .*as in zone=a, not 'zone'"),
     (["--label", "=a"], "label: .*as in zone=a, not '=a'"),
+    (["--host-label", ""], "host.label: give a text"),
+    (["--watchdog", "soon"], "watchdog: 'soon' is not a time"),
     (["--config", "nowhere.toml"], "config: cannot read nowhere.toml: No such file"),
     (["--config", ""], "config: cannot read ''"),
     (["stray"], "unexpected argument 'stray'; see --help"),
@@ -132,8 +159,8 @@ class OptionTests(Case):
             option.removeprefix("--").replace("-", "_") for option in options
         }
         self.assertEqual(
-            without - {"secret_files", "buckets", "labels"},
-            {"secret", "host", *(name for name in FIELDS if name.endswith("_s"))},
+            without - {"secret_files", "buckets", "labels", "host"},
+            {"secret", *(name for name in FIELDS if name.endswith("_s"))},
         )
 
     def test_wrong(self) -> None:

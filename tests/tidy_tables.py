@@ -11,6 +11,7 @@ LEVELS = {
     "mycorrizal.runtime": 0,
     "mycorrizal.errors": 0,
     "mycorrizal.clock": 0,
+    "mycorrizal.watchdog": 0,
     "mycorrizal.nodosum": 1,
     "mycorrizal.mycel": 2,
     "mycorrizal.cytoplasm": 2,
@@ -28,10 +29,12 @@ SHELLS = (
     "service.py",
     "state.py",
     "tap.py",
+    "watchdog.py",
     "nodosum/__init__.py",
     "nodosum/service.py",
     "nodosum/mesh.py",
     "nodosum/admission.py",
+    "nodosum/endpoints.py",
     "nodosum/ports.py",
     "nodosum/protocol.py",
     "nodosum/tls.py",
@@ -47,17 +50,23 @@ SHELLS = (
 APIS = (
     "nodosum/applications.py",
     "nodosum/calls.py",
+    "nodosum/clients.py",
     "nodosum/control.py",
     "nodosum/link.py",
     "nodosum/mux.py",
     "nodosum/readiness.py",
+    "mycel/api/*",
     "mycel/cache.py",
     "mycel/cached.py",
     "mycel/loading.py",
     "mycel/near/calls.py",
     "mycel/near/wiring.py",
     "mycel/operations/*",
-    "mycel/slots/handoff.py",
+    "mycel/moves.py",
+    "mycel/slots/fetching.py",
+    "mycel/slots/leveling.py",
+    "mycel/slots/repair.py",
+    "mycel/slots/dropping.py",
 )
 #: Deferreds, and what it takes to log the failure of a user's function.
 API_IMPORTS = ("twisted.internet.defer", "twisted.logger", "twisted.python.failure")
@@ -113,7 +122,8 @@ TWISTED_NAMES = frozenset(
     buildProtocol callFromThread callInThread callLater callWhenRunning
     cancelCallLater childDataReceived clientConnectionForTLS connectionLost
     connectionMade connectionRefused connectTCP datagramReceived dataReceived
-    disownServiceParent doRead doStart doStop doWrite errConnectionLost
+    disownServiceParent doRead doStart doStop doWrite endpointForURI
+    errConnectionLost
     errReceived fireSystemEvent getBroadcastAllowed getChild getContext
     getDelayedCalls getDestination getHost getPeer getPeerCertificate getReaders
     getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
@@ -126,7 +136,7 @@ TWISTED_NAMES = frozenset(
     removeWriter render_GET render_POST resolutionBegan resolutionComplete
     resolveHostName resumeProducing serverConnectionForTLS setBroadcastAllowed
     setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
-    startListening startProtocol startReading startService startTLS
+    startListening startProducing startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
     stopProtocol stopReading stopService unregisterProducer writeConnectionLost
     writeSequence

@@ -16,12 +16,15 @@ from typing import Any
 
 import attrs
 
+from mycorrizal.consul_options import VARIABLES as CONSUL_VARIABLES
+from mycorrizal.consul_options import completed, merged, read_consul
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
-from mycorrizal.nodosum import Address
+from mycorrizal.nodosum import Address, ConsulSettings
 from mycorrizal.settings import (
     check_address,
     check_node_id,
+    check_secret_path,
     make_bucket,
     parse_address,
     parse_bucket,
@@ -79,8 +82,18 @@ def _name(value: object, field: str) -> str:
     return value
 
 
-def _paths(value: object, field: str) -> tuple[str, ...]:
-    return tuple(_text(item, field) for item in _items(value, field, "paths"))
+def _secret_files(value: object, field: str) -> tuple[str, ...]:
+    # Never what was given in the error: some give a secret here.
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        kind = type(value).__name__
+        raise ConfigError(field, f"give a list of paths, not {kind}")
+    paths = _items(value, field, "paths")
+    for path in paths:
+        if not isinstance(path, str) or not path or "\0" in path:
+            what = "''" if path == "" else f"this {type(path).__name__}"
+            raise ConfigError(field, f"give a text, not {what}")
+        check_secret_path(path, field)
+    return tuple(paths)
 
 
 def _address(value: object, field: str, *, any_port: bool = True) -> Address:
@@ -126,6 +139,11 @@ def _seconds(value: object, field: str) -> float:
             f"give a time above 0 and up to an hour, as in 2.5 or 500ms, not {value!r}",
         )
     return float(seconds)
+
+
+def _seconds_or_off(value: object, field: str) -> float:
+    off = value in ("0", "off") or (value == 0 and not isinstance(value, bool))
+    return 0.0 if off else _seconds(value, field)
 
 
 def _flag(value: object, field: str) -> bool:
@@ -216,12 +234,16 @@ class Config:
     :ivar secret: A secret itself, for embedding and tests.
     :ivar tls: ``auto``, or ``off``: no encryption.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
+    :ivar consul: How to find others with Consul; a URL, a mapping, or
+        `ConsulSettings`.
     :ivar state_dir: Where id, incarnation and a generated secret are kept;
         None: nowhere.
     :ivar single: Alone on purpose: other nodes are refused.
     :ivar buckets: Cache buckets to create, as ``sessions:ttl=15m,replicas=1``.
     :ivar labels: Names and texts that other nodes see.
     :ivar host: Names the machine, so that copies need not share one.
+    :ivar watchdog_s: How long code may hold up the reactor before the log tells
+        which; 0: it is not watched.
     """
 
     listen: Address
@@ -229,10 +251,11 @@ class Config:
     static: tuple[Address, ...]
     node_id: str | None
     cluster_name: str
-    secret_files: tuple[str, ...]
+    secret_files: tuple[str, ...] = attrs.field(repr=False)
     secret: str | None = attrs.field(repr=False)
     tls: str
     hello: str
+    consul: ConsulSettings | None
     state_dir: str | None
     single: bool
     buckets: tuple[BucketSettings, ...]
@@ -241,6 +264,7 @@ class Config:
     handshake_timeout_s: float
     ready_timeout_s: float
     stop_timeout_s: float
+    watchdog_s: float
 
     def __init__(
         self,
@@ -254,6 +278,7 @@ class Config:
         secret: str | None = None,
         tls: str = "auto",
         hello: str = "udp",
+        consul: str | Mapping[str, object] | ConsulSettings | None = None,
         state_dir: str | None = None,
         single: bool | str = False,
         buckets: str | Iterable[str | BucketSettings | Mapping[str, object]] = (),
@@ -261,7 +286,8 @@ class Config:
         host: str | None = None,
         handshake_timeout_s: float | str = 2.0,
         ready_timeout_s: float | str = 30.0,
-        stop_timeout_s: float | str = 10.0,
+        stop_timeout_s: float | str = 25.0,
+        watchdog_s: float | str = 0.5,
     ) -> None:
         self.__attrs_init__(
             listen=_address(listen, "listen"),
@@ -269,10 +295,11 @@ class Config:
             static=_static(static, "static"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
-            secret_files=_paths(secret_files, "secret_files"),
+            secret_files=_secret_files(secret_files, "secret_files"),
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
+            consul=read_consul(consul),
             state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
@@ -281,6 +308,7 @@ class Config:
             handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
+            watchdog_s=_seconds_or_off(watchdog_s, "watchdog_s"),
         )
 
     @classmethod
@@ -296,17 +324,21 @@ class Config:
 
         :param file: What `read_file` gave.
         :param environment: As ``os.environ``; names begin with
-            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.
+            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.  Consul's own
+            variables complete the settings of ``consul``.
         :param options: From a command line or a program.
         :raises ConfigError: A setting is unknown or wrong.
         """
-        merged: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for source in (file, _from_environment(environment or {}), options):
             for name, value in (source or {}).items():
                 if name not in FIELDS:
                     raise ConfigError(name, _unknown(name))
-                merged[name] = value
-        return cls(**merged)
+                of_consul = name == "consul"
+                found[name] = merged(found.get(name), value) if of_consul else value
+        if "consul" in found:
+            found["consul"] = completed(found["consul"], environment or {})
+        return cls(**found)
 
 
 FIELDS = tuple(field.name for field in attrs.fields(Config))
@@ -322,7 +354,7 @@ def _unknown(name: str) -> str:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -331,6 +363,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
             found.setdefault("node_id", value)
         elif name == "SECRET_FILE":
             found.setdefault("secret_files", [value])
+        elif name in CONSUL_VARIABLES:
+            found.setdefault("consul", {})[CONSUL_VARIABLES[name]] = value
         elif name.lower() in FIELDS:
             found[name.lower()] = value
         elif name not in _OTHER_VARIABLES and not _OF_KUBERNETES.fullmatch(name):

@@ -9,10 +9,13 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
+from typing import cast
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
+from mycorrizal.mycel.config import WriteMode
 from mycorrizal.nodosum import DEFAULT_PORT, Address
+from mycorrizal.nodosum.acl import RAW_PREFIX
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ms|s|m|h|d)?")
@@ -23,7 +26,7 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 #: The interface of a link-local address, as in fe80::1%eth0.
 _SCOPE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 _ADDRESS_EXAMPLE = "give HOST:PORT, as in 10.0.0.1:6969 or [::1]:6969"
-_BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas")
+_BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas", "write")
 _NODE_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 
@@ -110,7 +113,7 @@ def parse_count(text: str, field: str) -> int:
 
 def parse_bucket(text: str, field: str) -> BucketSettings:
     """
-    Read ``NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1``.
+    Read ``NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1,write=all``.
 
     :raises ConfigError: It is not that.
     """
@@ -137,6 +140,7 @@ def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettin
     """
     ttl_s: float | None = None
     counts: dict[str, int] = {}
+    write: WriteMode = "all"
     for key, value in parts.items():
         if key not in _BUCKET_KEYS:
             near = difflib.get_close_matches(key, _BUCKET_KEYS, 1)
@@ -144,6 +148,8 @@ def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettin
             raise ConfigError(f"{field}.{key}", f"unknown; did you mean {known}?")
         if key == "ttl":
             ttl_s = parse_duration_s(value, f"{field}.ttl")
+        elif key == "write":
+            write = cast(WriteMode, value)  # As it is checked below.
         else:
             counts[key] = parse_count(value, f"{field}.{key}")
     if not name.isprintable():
@@ -154,6 +160,7 @@ def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettin
         counts.get("max_entries"),
         counts.get("max_bytes"),
         counts.get("replicas", 1),
+        write,
     )
     settings.validate(field)
     return settings
@@ -169,3 +176,16 @@ def check_node_id(node_id: str, field: str) -> str:
             f"{node_id!r} is no node id; use 1 to 128 letters, digits and . _ : @ -",
         )
     return node_id
+
+
+def check_secret_path(path: str, field: str) -> None:
+    """
+    :raises ConfigError: It is a secret itself, given in place of a path; the
+        secret is not shown.
+    """
+    if path.strip().startswith(RAW_PREFIX):
+        raise ConfigError(
+            field,
+            "is a secret itself; write it to a file that only its owner can read, "
+            "and give the file's path",
+        )

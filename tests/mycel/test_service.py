@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mycorrizal.mycel.settling import SETTLED_WAIT_S
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Indeterminate, NotRunning
 from mycorrizal.mycel.messages import NEVER, AskSettled, BucketEntry, Buckets, Done
-from mycorrizal.mycel.settling import SETTLED_WAIT_S
 from mycorrizal.nodosum.calls import LINK_LOST
 from mycorrizal.testing import SimCluster
 from tests.mycel.cases import ClusterTestCase
@@ -51,7 +51,10 @@ class SettingsTests(ClusterTestCase):
     def test_more_replicas(self) -> None:
         """When later settings ask for more copies, they are made."""
         self.fill()
-        later = BucketEntry("b", NEVER, 100_000, None, 2, 2**62, bytes(16))
+        stamp = 2**62
+        later = BucketEntry(
+            "b", NEVER, 100_000, None, 2, stamp, bytes(16), created=stamp
+        )
         told: list[object] = []
         for node in self.cluster.nodes:
             for other in self.cluster.nodes:

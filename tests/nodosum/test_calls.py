@@ -9,7 +9,14 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.nodosum.calls import ANSWERED, CALLS_MAX, LINK_LOST, TIMED_OUT, Calls
+from mycorrizal.nodosum.calls import (
+    ANSWERED,
+    CALLS_MAX,
+    LINK_LOST,
+    TIMED_OUT,
+    Calls,
+    Cancels,
+)
 from mycorrizal.runtime import Runtime
 
 
@@ -119,3 +126,31 @@ class CallsTests(SynchronousTestCase):
         self.assertEqual(self.calls.begin(self.wait("b"), 5.0), 0)
         self.calls.end(last, ANSWERED, b"")
         self.assertGreater(self.calls.begin(self.wait("b"), 5.0), last)
+
+
+class CancelsTests(SynchronousTestCase):
+    """Cancels that come before what they cancel."""
+
+    def setUp(self) -> None:
+        self.cancels = Cancels()
+
+    def test_overtaken(self) -> None:
+        """A call that was cancelled before it came is known, once."""
+        self.assertFalse(self.cancels.asked(1))
+        self.cancels.came(2)
+        self.assertTrue(self.cancels.asked(2))
+        self.assertFalse(self.cancels.asked(3))
+
+    def test_too_late(self) -> None:
+        """One that comes after its call's answer went leaves nothing behind."""
+        self.cancels.asked(2)
+        self.cancels.came(2)
+        self.cancels.came(1)
+        self.assertFalse(self.cancels.asked(2))
+
+    def test_bound(self) -> None:
+        """So many are remembered, and no more."""
+        for call_id in range(1, CALLS_MAX + 2):
+            self.cancels.came(call_id)
+        self.assertTrue(self.cancels.asked(CALLS_MAX))
+        self.assertFalse(self.cancels.asked(CALLS_MAX + 1))

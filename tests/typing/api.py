@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 
 from mycorrizal import (
+    UNCHANGED,
     Application,
     BucketSettings,
     Cache,
@@ -19,6 +20,8 @@ from mycorrizal import (
     CachedInAsyncio,
     CacheEntry,
     Config,
+    Copies,
+    JsonCodec,
     MemberDied,
     MemberEvent,
     MemberJoined,
@@ -102,11 +105,11 @@ async def messages(chat: Application) -> None:
 
 
 async def values(cache: Cache) -> None:
-    """Keys are texts or bytes, values are bytes, and absence is None."""
+    """Keys are texts or bytes, values what the bucket's codec makes of them."""
     await cache.create_bucket("sessions", ttl_s=900, max_entries=100, replicas=1)
-    assert_type(await cache.put("sessions", "a", b"1"), int)
-    assert_type(await cache.put("sessions", b"a", b"1", ttl_s=None), int)
-    assert_type(await cache.get("sessions", "a", timeout_s=1.0), bytes | None)
+    assert_type(await cache.put("sessions", "a", b"1"), Copies)
+    assert_type(await cache.put("sessions", b"a", b"1", ttl_s=None), Copies)
+    assert_type(await cache.get("sessions", "a", timeout_s=1.0), Any)
     assert_type(await cache.put_ttl("sessions", "a", 60), bool)
     assert_type(await cache.delete("sessions", "a"), bool)
     entry = await cache.entry("sessions", "a")
@@ -117,13 +120,48 @@ async def values(cache: Cache) -> None:
     assert_type(cache.buckets(), dict[str, BucketSettings])
     cache.keep_near("sessions", max_entries=1000)
     assert_type(cache.near_stats("sessions"), NearStats | None)
-    cache.put("sessions", "a", "1")  # type: ignore[arg-type]
+    copies: int = await cache.put("sessions", "a", b"1", copies_min=2)
+    assert_type(copies, int)
+    assert_type(await cache.add("sessions", "a", b"1"), bool)
+    assert_type(await cache.replace("sessions", "a", b"1", ttl_s=5), bool)
+    cache.put(b"sessions", "a", b"1")  # type: ignore[arg-type]
+
+
+async def many_values(cache: Cache) -> None:
+    """Calls about many keys fire with a result for each of them."""
+    found = await cache.get_many("sessions", ["a", b"b"])
+    assert_type(found, dict[str | bytes, Any])
+    copies = await cache.put_many("sessions", {"a": b"1"}, copies_min=1)
+    assert_type(copies["a"], Copies)
+    existed = await cache.delete_many("sessions", found)
+    assert_type(existed, dict[str | bytes, bool])
+
+
+async def whole_buckets(cache: Cache) -> None:
+    """Buckets are altered by what is given, and codecs are objects or names."""
+
+    class Reversed:
+        def encode(self, value: str) -> bytes:
+            return value[::-1].encode()
+
+        def decode(self, data: bytes) -> str:
+            return data.decode()[::-1]
+
+    await cache.create_bucket("s", max_bytes=10**6, write="one", codec="json")
+    await cache.alter_bucket("s", ttl_s=None, max_entries=10)
+    await cache.alter_bucket("s", ttl_s=UNCHANGED, write="async")
+    cache.use_codec("s", Reversed())
+    cache.use_codec("s", JsonCodec(dict[str, int]))
+    assert_type(await cache.clear("s"), None)
+    assert_type(await cache.drop_bucket("s"), None)
+    cache.create_bucket("s", write="none")  # type: ignore[arg-type]
+    cache.use_codec("s", 5)  # type: ignore[arg-type]
 
 
 async def loads(cache: Cache, made: Mycorrizal) -> None:
     """Loaders return values now or later; cached functions keep their types."""
     call = cache.get_or_load("users", "a", lambda: b"1", ttl_s=60, stale_s=5)
-    assert_type(await call, bytes | None)
+    assert_type(await call, Any)
 
     def deferred() -> Deferred[bytes | None]:
         return Deferred()
@@ -133,7 +171,8 @@ async def loads(cache: Cache, made: Mycorrizal) -> None:
 
     await cache.get_or_load("users", "a", deferred, negative_ttl_s=None)
     await cache.get_or_load("users", "a", coroutine, jitter=0.1)
-    cache.get_or_load("users", "a", lambda: "text")  # type: ignore[arg-type,return-value]
+    await cache.get_or_load("users", "a", lambda: {"a": 1}, codec=JsonCodec())
+    cache.get_or_load("users", "a", b"1")  # type: ignore[arg-type]
 
     @cached(made, "users", codec=MsgpackCodec(list[int]), ttl_s=60)
     async def numbers(first: int, *, last: int) -> list[int]:
@@ -168,7 +207,7 @@ def cluster() -> None:
     made = SimCluster(3, seed=7)
     made.until(made.formed, limit_s=30)
     assert_type(made[0], Mycorrizal)
-    assert_type(made.result_of(made[0].cache().get("a", "b")), bytes | None)
+    assert_type(made.result_of(made[0].cache().delete("a", "b")), bool)
 
 
 #: What `twisted.internet.task.react` takes.

@@ -12,13 +12,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 import attrs
-import msgspec
 from twisted.internet.defer import Deferred, fail
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel.cache import Cache
+from mycorrizal.mycel.codecs import Codec
 from mycorrizal.mycel.config import LOAD_TIMEOUT_S
-from mycorrizal.mycel.operations.loading import deferred_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,38 +37,6 @@ class HasCache(Protocol):
 Where = Cache | HasCache | Callable[[], Cache]
 
 
-class Codec(Protocol):
-    """What makes bytes of results, and results of bytes."""
-
-    def encode(self, value: Any, /) -> bytes: ...
-    def decode(self, data: bytes, /) -> Any: ...
-
-
-@attrs.frozen
-class MsgpackCodec:
-    """
-    Results as MessagePack.
-
-    :ivar type: What they are: anything that msgspec knows, as a Struct, an
-        attrs class, ``list[int]`` or ``dict[str, float]``.
-    """
-
-    type: Any = Any
-    _decoder: Any = attrs.field(init=False, repr=False, eq=False)
-
-    @_decoder.default
-    def _make_decoder(self) -> Any:
-        return msgspec.msgpack.Decoder(self.type)
-
-    def encode(self, value: Any) -> bytes:
-        """The MessagePack of a result."""
-        return msgspec.msgpack.encode(value)
-
-    def decode(self, data: bytes) -> Any:
-        """The result in some MessagePack."""
-        return self._decoder.decode(data)
-
-
 @attrs.frozen
 class Keeping:
     """
@@ -81,7 +48,6 @@ class Keeping:
     where: Where
     bucket: str
     key: Callable[..., str | bytes] | None
-    codec: Codec | None
     terms: dict[str, Any]
 
     @property
@@ -138,32 +104,14 @@ class Cached(Generic[P, T]):
             key = self._key(*args, **kwargs)
         except ConfigError as error:
             return fail(error)
-        keeping, codec = self._keeping, self._keeping.codec
+        keeping = self._keeping
 
-        def load() -> Deferred[bytes | None]:
-            result = deferred_of(self._function(*args, **kwargs))
-            return result if codec is None else result.addCallback(encode)
+        def load() -> Any:
+            return self._function(*args, **kwargs)
 
-        def encode(value: Any) -> bytes | None:
-            assert codec is not None
-            return None if value is None else codec.encode(value)
-
-        def have(anew: bool) -> Deferred[Any]:
-            return keeping.cache.get_or_load(
-                keeping.bucket, key, load, anew=anew, **keeping.terms
-            )
-
-        def decode(data: bytes | None, anew: bool) -> Any:
-            if data is None or codec is None:
-                return data
-            try:
-                return codec.decode(data)
-            except Exception:
-                if anew:
-                    raise
-                return have(True).addCallback(decode, True)
-
-        return have(anew).addCallback(decode, anew)
+        return keeping.cache.get_or_load(
+            keeping.bucket, key, load, anew=anew, **keeping.terms
+        )
 
     def __get__(self, instance: object, owner: type) -> Any:
         """The method of an object, with its own `invalidate` and `refresh`."""
@@ -262,7 +210,7 @@ def cached(
     bucket: str,
     *,
     key: Callable[..., str | bytes] | None = None,
-    codec: Codec | None = None,
+    codec: Codec | str | None = None,
     ttl_s: float | None = 0,
     negative_ttl_s: float | None = 0,
     jitter: float = 0,
@@ -278,7 +226,7 @@ def cached(
     bucket: str,
     *,
     key: Callable[..., str | bytes] | None = None,
-    codec: Codec | None = None,
+    codec: Codec | str | None = None,
     ttl_s: float | None = 0,
     negative_ttl_s: float | None = 0,
     jitter: float = 0,
@@ -293,7 +241,6 @@ def cached(
     bucket: str,
     *,
     key: Callable[..., str | bytes] | None = None,
-    codec: Codec | None = None,
     in_asyncio: bool = False,
     **terms: Any,
 ) -> Callable[[Callable[P, Awaitable[T]]], Any]:
@@ -313,15 +260,15 @@ def cached(
     :param key: Makes a key of the arguments; by default it is the function's
         module, name and arguments, which must be plain: see `plain_key`.
     :param codec: Makes bytes of results and back, as `MsgpackCodec`; without
-        one, results are bytes.  None is never encoded: it is remembered for
-        `negative_ttl_s`.
+        one, that of the bucket does and, if that has none, results are bytes.
+        None is never encoded: it is remembered for `negative_ttl_s`.
     :param in_asyncio: The function awaits what asyncio's loop runs: run it as a
         task there, and return futures, not Deferreds.
     :param terms: `ttl_s`, `negative_ttl_s`, `jitter`, `stale_s` and `timeout_s`
         as of `Cache.get_or_load`.
     :return: Makes a `Cached` of a function, or a `CachedInAsyncio`.
     """
-    keeping = Keeping(where, bucket, key, codec, terms)
+    keeping = Keeping(where, bucket, key, terms)
 
     def decorate(function: Callable[P, Awaitable[T]]) -> Any:
         if in_asyncio:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from mycorrizal.mycel.messages import Answer, Load
+from mycorrizal.mycel.load_messages import Load
+from mycorrizal.mycel.messages import Answer
 
 #: Loads under way of the slots of one node; one more is refused.
 LEASES_MAX = 10_000
@@ -216,6 +217,15 @@ class Leases:
             self.forgo(token)
         held = [lease for lease in self._held.values() if lease.holder == node_key]
         return [wish for lease in held for wish in self.forgo(lease.token)]
+
+    def dropped(self, name: str) -> list[Wish]:
+        """
+        A bucket is no more.
+
+        :return: Those who waited for one of its keys.
+        """
+        gone = [lease for lease in self._held.values() if lease.key[0] == name]
+        return [wish for lease in gone for wish in self.end(lease)]
 
     def moved(self, mine: Callable[[int], bool]) -> list[Wish]:
         """

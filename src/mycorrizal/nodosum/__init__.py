@@ -22,8 +22,13 @@ from mycorrizal.nodosum.applications import Application, Applications
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.discovery import IDiscovery
-from mycorrizal.nodosum.link import Link
+from mycorrizal.nodosum.discovery import (
+    Announcement,
+    ConsulSettings,
+    IAnnouncing,
+    IDiscovery,
+)
+from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.peer import (
     MemberDied,
     MemberEvent,
@@ -57,9 +62,13 @@ __all__ = [
     "NodosumConfig",
     "format_address",
     # From discovery
+    "Announcement",
+    "ConsulSettings",
+    "IAnnouncing",
     "IDiscovery",
     # From link
     "Link",
+    "Route",
     # From peer
     "MemberDied",
     "MemberEvent",

@@ -18,6 +18,7 @@ from mycorrizal.errors import (
     ApplicationError,
     DuplicateApplication,
     MessageTooLarge,
+    MycorrizalError,
     NotRunning,
     PeerBusy,
     PeerUnreachable,
@@ -27,7 +28,7 @@ from mycorrizal.nodosum.calls import ANSWERED
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.inbox import Inbox
 from mycorrizal.nodosum.link import BURST_BYTES, Link, Route
-from mycorrizal.nodosum.outcomes import call_error
+from mycorrizal.nodosum.outcomes import call_error, undelivered, unfit
 from mycorrizal.nodosum.wire.limits import APPLICATION_ID_BYTES_MAX, ErrorCode
 from mycorrizal.runtime import Runtime
 
@@ -103,14 +104,18 @@ class Application(Channel):
         :raises PeerBusy: The queue to some of them is full.  The others got
             the message, here as above.
         :raises MessageTooLarge: No frame can hold it.
-        :raises ApplicationError: It is not bytes.
+        :raises ApplicationError: It is not bytes, or the ids are one text.
+        :raises NotRunning: The node was not started, or was stopped.
         """
         # What is no bytes fails only when it is written, and then jams the link.
-        if not isinstance(payload, bytes):
-            raise self._not_bytes(payload)
+        if node_ids.__class__ is str or not isinstance(payload, bytes):
+            raise unfit(self.id, payload)
         head = self.head(len(payload))
         links = self._links
-        targets = iter(node_ids or tuple(links))
+        everybody = node_ids or tuple(links)
+        if not everybody and not self._directory.running:
+            raise NotRunning()
+        targets = iter(everybody)
         for node_id in targets:
             link = links.get(node_id)
             if link is None or not link.post(head, payload):
@@ -120,19 +125,14 @@ class Application(Channel):
                     raise self._undelivered(failed)
                 return
 
-    def _not_bytes(self, payload: object) -> ApplicationError:
-        kind = type(payload).__name__
-        return ApplicationError(self.id, f"sends bytes, not {kind}")
-
     def _posted(self, node_id: str, head: bytes, payload: bytes) -> bool:
         link = self._links.get(node_id)
         return link is not None and link.post(head, payload)
 
-    def _undelivered(self, node_ids: list[str]) -> PeerUnreachable | PeerBusy:
-        # Either names all who did not get it.
-        links = self._links
-        gone = any(name not in links or not links[name].up for name in node_ids)
-        return PeerUnreachable(node_ids) if gone else PeerBusy(node_ids)
+    def _undelivered(self, node_ids: list[str]) -> MycorrizalError:
+        if not self._directory.running:
+            return NotRunning()
+        return undelivered(self.id, node_ids, self._links)
 
     def send(self, payload: bytes, node_ids: Sequence[str] = ()) -> Deferred[None]:
         """
@@ -143,13 +143,13 @@ class Application(Channel):
             their high-water mark, so that a sender who waits for it keeps the
             queues short.  Fails with `PeerUnreachable`, `PeerBusy` (too many
             wait already), `MessageTooLarge`, `ApplicationError` (it is not
-            bytes) or `NotRunning`; the nodes that it does not name got the
-            message.
+            bytes, or the ids are one text) or `NotRunning`; the nodes that it
+            does not name got the message.
         """
         if not self._directory.running:
             return fail(NotRunning())
-        if not isinstance(payload, bytes):
-            return fail(self._not_bytes(payload))
+        if node_ids.__class__ is str or not isinstance(payload, bytes):
+            return fail(unfit(self.id, payload))
         try:
             head = self.head(len(payload))
         except MessageTooLarge:
@@ -199,7 +199,7 @@ class Application(Channel):
         if not self._directory.running:
             return fail(NotRunning())
         if not isinstance(payload, bytes):
-            return fail(self._not_bytes(payload))
+            return fail(unfit(self.id, payload))
         link = self._links.get(node_id)
         if link is None or not link.up:
             return fail(PeerUnreachable([node_id]))
@@ -266,8 +266,12 @@ class Application(Channel):
         if inbox is not None and link.closed:
             self.dropped += len(inbox)
         elif inbox is not None:
-            # Any of them may make the rest wait again.
-            self.received(inbox.take(), link)
+            # Any of them may make the rest wait again, or close the link.
+            before, link.arrived = link.arrived, inbox.take()
+            self.received(link.arrived, link)
+            link.arrived = [] if link.closed else before
+            if link.closed:
+                before.clear()
 
     def _failed(self, failure: Failure, link: Link) -> None:
         self._log.failure(

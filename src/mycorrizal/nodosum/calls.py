@@ -106,3 +106,34 @@ class Calls:
             soonest = min(end for _, end in self._pending.values())
             if soonest < self._soonest:
                 self._arm(soonest)
+
+
+class Cancels:
+    """
+    The CANCELs of one link that overtook their REQUESTs, as a frame of control
+    does: a call that is cancelled in the turn in which it was made is not done.
+    """
+
+    __slots__ = ("_last_id", "_overtaken")
+
+    def __init__(self) -> None:
+        self._last_id = 0
+        self._overtaken: set[int] = set()
+
+    def came(self, call_id: int) -> None:
+        """A CANCEL came for a call that is not being served."""
+        # Ids rise: a lower one was answered, and its answer is on the way.
+        if call_id > self._last_id and len(self._overtaken) < CALLS_MAX:
+            self._overtaken.add(call_id)
+
+    def asked(self, call_id: int) -> bool:
+        """
+        A REQUEST came.
+
+        :return: Whether it was cancelled before.
+        """
+        self._last_id = call_id
+        if not self._overtaken or call_id not in self._overtaken:
+            return False
+        self._overtaken.discard(call_id)
+        return True

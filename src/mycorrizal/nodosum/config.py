@@ -30,8 +30,9 @@ class NodosumConfig:
     :ivar handshake_timeout_s: From accept, or dial, to AUTH, in all.
     :ivar ready_timeout_s: How long discovery may fail at start.
     :ivar ping_interval_s: Between two pings on each link.
-    :ivar suspect_after_s: Without a byte from a peer.
-    :ivar dead_after_s: Without a byte, or without a link.
+    :ivar suspect_after_s: Without a byte from a peer; others are asked then.
+    :ivar dead_after_s: Without a byte, or without a link, here and at those
+        that were asked.
     :ivar queue_bytes_max: Frames queued to one peer; beyond it, `PeerBusy`.
     """
 
@@ -48,7 +49,7 @@ class NodosumConfig:
     ready_timeout_s: float = 30.0
     ping_interval_s: float = 1.0
     suspect_after_s: float = 3.0
-    dead_after_s: float = 5.0
+    dead_after_s: float = 4.5
     queue_bytes_max: int = 8 * 1024 * 1024
     frame_bytes_max: int = FRAME_BYTES_MAX
 

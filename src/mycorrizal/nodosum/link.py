@@ -17,7 +17,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from mycorrizal.errors import PeerUnreachable, RemoteProtocolError
-from mycorrizal.nodosum.calls import Calls, OnReply
+from mycorrizal.nodosum.calls import Calls, Cancels, OnReply
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.wire.events import Remote
 from mycorrizal.nodosum.wire.frame import FrameDecoder, encode_frame
@@ -85,6 +85,8 @@ class Link:
     :ivar paused: Whether the transport takes nothing now.
     :ivar frame_bytes_max: Largest body of a frame that the other side takes.
     :ivar serving: Requests of the other side that we are working on.
+    :ivar arrived: The payloads that are being delivered; none is left in it,
+        and so none is delivered any more, when the link is lost meanwhile.
     """
 
     __slots__ = (
@@ -92,7 +94,7 @@ class Link:
         "peer_id", "up", "heard_at", "queued_bytes", "frame_bytes_max", "calls",
         "serving", "closed", "_runtime", "_transport", "_owner", "_routes",
         "_decoder", "_urgent", "_queue", "_written_bytes",
-        "_waiters", "_corked", "paused", "_queue_bytes_max",
+        "_waiters", "_corked", "paused", "_queue_bytes_max", "arrived", "_cancels",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +124,8 @@ class Link:
         self.frame_bytes_max = remote.frame_bytes_max
         self.calls = Calls(runtime, self._expired)
         self.serving: dict[int, Route] = {}
+        self.arrived: list[bytes] = []
+        self._cancels = Cancels()
         self.closed = False
         self._runtime = runtime
         self._transport = transport
@@ -147,6 +151,7 @@ class Link:
         self.heard_at = self._runtime.now()
         routes, decoder = self._routes, self._decoder
         for kind, app_id, payloads in decoder.receive_data(data):
+            self.arrived = payloads
             if kind == _APP and self.up:
                 route = routes.get(app_id)
                 if route is not None:
@@ -174,6 +179,8 @@ class Link:
             elif kind == _REQUEST:
                 if call_id in self.serving:
                     raise RemoteProtocolError("a call's id twice")
+                if self._cancels.asked(call_id):
+                    continue
                 if route is None:
                     self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
                 elif self.queued_bytes > self._queue_bytes_max:
@@ -186,7 +193,9 @@ class Link:
                 self.calls.end(call_id, how, rest[1:])
             else:
                 served_by = self.serving.pop(call_id, None)
-                if served_by is not None:
+                if served_by is None:
+                    self._cancels.came(call_id)
+                else:
                     served_by.cancelled(call_id, self)
 
     def _control_received(self, kind: int, payload: bytes) -> None:
@@ -378,6 +387,7 @@ class Link:
             return
         self.closed = True
         self.up = False
+        self.arrived.clear()
         # From now on `post` refuses everything.
         self._queue_bytes_max = -1
         self._queue.clear()

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from typing import Protocol as Interface
 
+import attrs
 from twisted.application.service import MultiService
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -27,7 +28,13 @@ from mycorrizal.errors import (
 from mycorrizal.nodosum.acl import cluster_tag, node_key_of
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.discovery import IDiscovery, StaticDiscovery
+from mycorrizal.nodosum.contacts import FIRST_ROUND_S
+from mycorrizal.nodosum.discovery import (
+    Announcement,
+    IAnnouncing,
+    IDiscovery,
+    StaticDiscovery,
+)
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import Me, Membership
 from mycorrizal.nodosum.mesh import Mesh
@@ -112,7 +119,8 @@ class NodosumService(MultiService):
         self._found: dict[IDiscovery, list[Address]] = {}
         self._rounds: dict[IDiscovery, Timer] = {}
         self._lookups: dict[Deferred[Any], None] = {}
-        self._subscribers: list[Callable[[MemberEvent], object]] = []
+        #: By an object that stands for each subscription.
+        self._subscribers: dict[object, Callable[[MemberEvent], object]] = {}
         self._link_listeners: list[LinkListener] = []
         self.mesh = self._make_mesh()
         if config.static and not config.single:
@@ -137,7 +145,7 @@ class NodosumService(MultiService):
     def nodes(self) -> tuple[Node, ...]:
         """This node and its peers, sorted by id."""
         peers = self.membership.peers.values()
-        found = [self.node, *(peer.node for peer in peers if peer.node_id)]
+        found = [self.node, *(self.seen(peer) for peer in peers if peer.node_id)]
         return tuple(sorted(found, key=lambda node: node.id))
 
     @property
@@ -158,17 +166,37 @@ class NodosumService(MultiService):
             return None
         return peer.link if peer.link.up else None
 
+    def way_to(self, node_key: bytes) -> Link | None:
+        """
+        The link to a member that hears a node in our place; None also if we
+        have a link to that node ourselves.
+        """
+        peer = self.membership.peers.get(node_key)
+        if peer is None or peer.linked:
+            return None
+        link = self.membership.inquiries.way_to(peer)
+        return link if isinstance(link, Link) and link.up else None
+
+    def seen(self, peer: Peer) -> Node:
+        """A peer as this node sees it, and by whom if it has no link to it."""
+        way = None if peer.linked else self.way_to(peer.node_key)
+        return peer.node if way is None else attrs.evolve(peer.node, via=way.peer_id)
+
     def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
         """
         Be told when members join, leave or die.
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`; an error in it is logged.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
-        subscribers = self._subscribers
-        subscribers.append(receive)
-        return lambda: subscribers.remove(receive) if receive in subscribers else None
+        subscription = object()
+        self._subscribers[subscription] = receive
+
+        def end() -> None:
+            self._subscribers.pop(subscription, None)
+
+        return end
 
     def listen_to_links(self, listener: LinkListener) -> None:
         """Be told of each link that comes up or goes down."""
@@ -215,6 +243,8 @@ class NodosumService(MultiService):
         self.listening.succeeded()
         self.mesh.start(self.address)
         for discovery in self._discoveries:
+            if IAnnouncing.providedBy(discovery):
+                discovery.announce(self._announcement())
             self._look(discovery, 0)
 
     def leave(self) -> Deferred[None]:
@@ -235,7 +265,10 @@ class NodosumService(MultiService):
         ports, self._ports = self._ports, None
         # Nobody may come in while the others go out.
         closed = ports.close_tcp()
+        announcing: Any = filter(IAnnouncing.providedBy, self._discoveries)
+        withdrawn: Deferred[Any] = gatherResults([one.withdraw() for one in announcing])
         left = self.mesh.leave().addCallback(lambda _: closed)
+        left.addCallback(lambda _: withdrawn)
         return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
@@ -249,6 +282,18 @@ class NodosumService(MultiService):
         return done.addCallback(lambda _: stopped)
 
     # -- discovery ------------------------------------------------------------
+
+    def add_discovery(self, discovery: IDiscovery) -> None:
+        """Find others in one more way; to be called before the node starts."""
+        self._discoveries.append(discovery)
+
+    def _announcement(self) -> Announcement:
+        return Announcement(
+            self.me.node_id,
+            self.config.cluster_name,
+            self._advertised(),
+            self._version,
+        )
 
     def _look(self, discovery: IDiscovery, failures: int) -> None:
         looking: Any = discovery.discover()
@@ -304,7 +349,9 @@ class NodosumService(MultiService):
 
     def member_changed(self, event: MemberEvent) -> None:
         """Somebody joined, left or died."""
-        for receive in list(self._subscribers):
+        for subscription, receive in list(self._subscribers.items()):
+            if subscription not in self._subscribers:
+                continue  # One before has ended it.
             try:
                 receive(event)
             except Exception:
@@ -333,6 +380,16 @@ class NodosumService(MultiService):
         """Time has passed."""
         if self.readiness.pending:
             self._check_ready(now)
+
+    def first_round_over(self, now: float) -> bool:
+        """
+        Whether each discovered address, and each node that those named, has
+        linked or had its chance; at the latest 3 s after the start.
+        """
+        if now - self._began_at >= FIRST_ROUND_S:
+            return True
+        contacts, peers = self.mesh.contacts, self.membership.peers
+        return self.discovered and contacts.settled(now, peers, lambda _: True)
 
     def _check_ready(self, now: float) -> None:
         late = now - self._began_at >= self.config.ready_timeout_s

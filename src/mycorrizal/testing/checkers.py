@@ -70,6 +70,8 @@ def _compare(
         node.mycel.view.placement.owners(slot, node.mycel.buckets.by_name[name].owners)
     )
     for key in sorted({key for copies in held.values() for key in copies}):
+        if _lapsed(name, key, held, by_key):
+            continue
         holders = {node_key for node_key, copies in held.items() if key in copies}
         place = f"{name}/{key!r} in slot {slot}"
         if holders != owners:
@@ -79,3 +81,17 @@ def _compare(
         versions = {copies[key] for copies in held.values() if key in copies}
         if len(versions) > 1:
             yield f"{place} has {len(versions)} versions: {sorted(versions)[:3]}"
+
+
+def _lapsed(
+    name: str,
+    key: bytes,
+    held: dict[bytes, dict[bytes, tuple[int, bytes, bytes | None]]],
+    by_key: dict[bytes, Mycorrizal],
+) -> bool:
+    """Whether all that is left is what keeps an older value from coming back."""
+    tables = [node.mycel.buckets.by_name.get(name) for node in by_key.values()]
+    values = [copies[key][2] for copies in held.values() if key in copies]
+    return not any(value is not None for value in values) and any(
+        table is not None and table.store.lapsed(key) for table in tables
+    )

@@ -185,10 +185,7 @@ class SimCluster:
 
     def converged(self) -> bool:
         """Whether it is formed, and no slot or copy is on its way."""
-        return self.formed() and not any(
-            node.mycel.view.waiting_for or node.mycel.under_replicated()
-            for node in self.running
-        )
+        return self.formed() and all(node.mycel.moves.settled for node in self.running)
 
     def check_invariants(self) -> None:
         """

@@ -238,8 +238,8 @@ class Storm:
             seen = {it.id: it.state for it in node.nodes()}
             self.watch.problem(
                 "views",
-                f"{node.node_id} (ready {node.ready}) sees {seen}, waits for "
-                f"{len(mycel.view.waiting_for)}, lacks {mycel.under_replicated()}",
+                f"{node.node_id} (ready {node.ready}) sees {seen}, lacks "
+                f"{mycel.under_replicated()}, has left {mycel.moves.dropping.left()}",
             )
 
     def _read_all(self) -> None:

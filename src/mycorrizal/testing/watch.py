@@ -34,7 +34,6 @@ DEATH_S: Final = 10.0
 PROBLEMS_MAX: Final = 20
 #: Bounds of a node's tables.
 TIMERS_MAX: Final = 2_000
-QUESTIONS_MAX: Final = 64
 CONNECTIONS_MAX: Final = 64
 #: What is logged as an error because a storm's application raised it.
 _OURS: Final = ("The receive function of", "The request function of")
@@ -207,7 +206,7 @@ def _holds(node: Mycorrizal, write: Operation) -> bool:
 
 
 def _beyond_bounds(node: Mycorrizal) -> Iterator[str]:
-    mesh, mycel = node.nodosum.mesh, node.mycel
+    mesh = node.nodosum.mesh
     queue_bytes_max = node.nodosum.config.queue_bytes_max
     for link in mesh._protocols:
         if link.queued_bytes > 3 * queue_bytes_max:
@@ -219,9 +218,6 @@ def _beyond_bounds(node: Mycorrizal) -> Iterator[str]:
             yield f"{len(peer.waiting)} links of one peer wait"
     if len(mesh.admission.connections) > CONNECTIONS_MAX:
         yield f"{len(mesh.admission.connections)} connections are open"
-    questions = len(mycel._settling._asked)
-    if questions > QUESTIONS_MAX:
-        yield f"{questions} questions whether it is settled wait"
     timers = node.runtime.pending_timers()
     if timers > TIMERS_MAX:
         yield f"{timers} timers are set"

@@ -262,6 +262,12 @@ class NearCopies:
         for primary in list(self._trusts):
             self.void(primary)
 
+    def clear(self) -> None:
+        """The bucket was emptied: nothing may be served, and nothing is held."""
+        self.void_all()
+        self._copies.clear()
+        self._size_bytes = 0
+
     def _drop(self, key: bytes) -> bool:
         copy = self._copies.pop(key, None)
         if copy is None:

@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.mycel.config import BUCKETS_MAX, KEY_BYTES_MAX
-from mycorrizal.mycel.messages import NEVER, BucketName, Key, Milliseconds, Stamp, Value
+from mycorrizal.mycel.fields import BucketName, Key, Milliseconds, Stamp, Value
+from mycorrizal.mycel.messages import NEVER
 
 T = TypeVar("T")
 

@@ -9,11 +9,16 @@ import functools
 from collections.abc import Callable
 
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
+from mycorrizal.mycel.fields import AboutBucket
 from mycorrizal.mycel.messages import (
     INDETERMINATE,
     Found,
     Get,
+    Put,
+    PutIf,
     Refused,
+    Routed,
+    Touch,
     remaining_ms,
 )
 from mycorrizal.mycel.near.copies import CHECK_S, FRESH_S, NearCopies, Reading
@@ -33,8 +38,9 @@ from mycorrizal.mycel.near.messages import (
 from mycorrizal.mycel.near.streams import Stream
 from mycorrizal.mycel.operations.primary import OnDone
 from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.placement import slot_of
-from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
 from mycorrizal.nodosum import ANSWERED, TIMED_OUT, Channel, Link
 from mycorrizal.runtime import Runtime, Timer
 
@@ -53,7 +59,7 @@ class Near:
     def __init__(
         self,
         runtime: Runtime,
-        view: View,
+        claims: Claims,
         buckets: BucketTable,
         router: Router,
         link_to: Callable[[bytes], Link | None],
@@ -61,7 +67,7 @@ class Near:
         self.copies: dict[str, NearCopies] = {}
         self.channel = Channel(APPLICATION_ID)
         self.runtime = runtime
-        self.view = view
+        self.claims = claims
         self.router = router
         self.link_to = link_to
         self._buckets = buckets
@@ -98,7 +104,7 @@ class Near:
             self._check_all()
 
     def _check_all(self) -> None:
-        for node_key in self.view.members:
+        for node_key in self.claims.view.members:
             link = self.link_to(node_key)
             if link is not None:
                 self._check(link)
@@ -137,13 +143,38 @@ class Near:
 
     def slots_moved(self) -> None:
         """
-        Slots have changed hands, or are about to be settled: nobody may trust
-        what was said of them before.
+        Slots of this node have changed hands, or are to be settled: nobody may
+        trust what was said of them before.
+        """
+        self.others_moved()
+        for stream in self._streams.values():
+            self._tell(stream, stream.restart(self._new_stream()))
+
+    def others_moved(self) -> None:
+        """
+        Slots have another primary, and the one before may not know it yet: what
+        it has vouched for is worth nothing.
         """
         for copies in self.copies.values():
             copies.void_all()
-        for stream in self._streams.values():
+
+    def emptied(self, name: str) -> None:
+        """A bucket was cleared or dropped, and what was in it is gone."""
+        if name in self.copies:
+            self.copies[name].clear()
+        stream = self._streams.get(name)
+        if stream is not None:
             self._tell(stream, stream.restart(self._new_stream()))
+            if name not in self._buckets.by_name:
+                del self._streams[name]
+
+    def wrote(self, request: Routed) -> None:
+        """What a caller of this node asked for has ended, whatever came of it."""
+        if isinstance(request, AboutBucket):
+            if request.name in self.copies:
+                self.copies[request.name].void_all()
+        elif isinstance(request, (Put, PutIf, Touch)) and request.bucket in self.copies:
+            self.copies[request.bucket].forget(request.key)
 
     def stop(self) -> None:
         """Ask nobody any more."""
@@ -185,7 +216,7 @@ class Near:
             opened.on_change = None
 
     def _leads(self, slot: int) -> bool:
-        return self.view.placement.primaries[slot] == self.view.me
+        return self.claims.routes.status[slot] != ELSEWHERE
 
     def _tell(self, stream: Stream, news: Changed) -> None:
         payload = encode(news)
@@ -217,7 +248,7 @@ class Near:
         if opened is None or stream is None or node_key not in stream.subscribers:
             return Vouched(NO_STREAM)
         slot = slot_of(opened.seed, read.key)
-        if not self._leads(slot) or self.view.unsettled[slot]:
+        if self.claims.routes.status[slot] != SETTLED:
             return Vouched(NO_STREAM)
         now = self.runtime.now()
         entry = opened.store.entry(slot, read.key, now)
@@ -272,7 +303,7 @@ class NearRead:
 
     def _ask(self) -> bool:
         near, get = self._near, self._get
-        primary = near.view.placement.primaries[self._slot]
+        primary = near.claims.routes.primaries[self._slot]
         link = None if primary is None else near.link_to(primary)
         if primary is None or link is None:
             return False

@@ -9,26 +9,26 @@ from collections.abc import Callable, Iterable
 
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.leases import Lease, Leases, Verdict, Wish
+from mycorrizal.mycel.load_messages import AboutLoad
 from mycorrizal.mycel.messages import (
     INDETERMINATE,
     LOAD_FAILED,
     NEVER,
     NOT_OWNER,
     TOO_MANY,
+    UNKNOWN_BUCKET,
     Answer,
     Done,
     Fill,
-    Forgo,
     Found,
     Leased,
     Load,
     Refused,
     remaining_ms,
 )
-from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.slots.routes import SETTLED
 
 OnDone = Callable[[Answer], None]
-
 
 #: What performs a wish once more: the primary.
 Perform = Callable[[Load, int, float, OnDone], None]
@@ -40,15 +40,20 @@ class Leasing:
     """
     The loads of the slots that this node is primary of.
 
+    :param status: What this node is to each slot, see `Routes`.
     :param now: The monotonic clock.
     :ivar leases: Who loads what, and who waits.
     """
 
     def __init__(
-        self, view: View, now: Callable[[], float], perform: Perform, store: Store
+        self,
+        status: bytearray,
+        now: Callable[[], float],
+        perform: Perform,
+        store: Store,
     ) -> None:
         self.leases = Leases()
-        self._view = view
+        self._status = status
         self._now = now
         self._perform = perform
         self._store = store
@@ -59,7 +64,7 @@ class Leasing:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Load | Fill | Forgo,
+        request: AboutLoad,
         until: float,
         done: OnDone,
     ) -> None:
@@ -120,7 +125,8 @@ class Leasing:
     def _when_stored(self, slot: int, lease: Lease, fill: Fill, done: OnDone) -> OnDone:
         def stored(answer: Answer) -> None:
             leases = self.leases
-            if fill.value is None and fill.ttl_ms and lease.current:
+            done_here = isinstance(answer, Done) and lease.current
+            if fill.value is None and fill.ttl_ms and done_here:
                 for_ms = float("inf") if fill.ttl_ms == NEVER else fill.ttl_ms
                 until = self._now() + for_ms / 1000
                 leases.remember_absent(*lease.key, slot, until)
@@ -140,13 +146,19 @@ class Leasing:
 
     def slots_moved(self) -> None:
         """Slots have changed hands: who waits for one is to ask its primary."""
-        view = self._view
-        waiters = self.leases.moved(
-            lambda slot: (
-                view.placement.primaries[slot] == view.me and not view.unsettled[slot]
-            )
-        )
-        _tell(waiters, Refused(NOT_OWNER))
+        if self.leases:
+            status = self._status
+            waiters = self.leases.moved(lambda slot: status[slot] == SETTLED)
+            _tell(waiters, Refused(NOT_OWNER))
+
+    def emptied(self, name: str, *, dropped: bool) -> None:
+        """A bucket was cleared or dropped: what is being loaded is out of date."""
+        if not self.leases:
+            return
+        self.leases.cleared(name)
+        if dropped:
+            # Who was to load it can't fill it any more.
+            _tell(self.leases.dropped(name), Refused(UNKNOWN_BUCKET, name))
 
     def expire(self) -> None:
         """Take back what is not filled in time; call it now and then."""
@@ -157,10 +169,7 @@ class Leasing:
 
     def _again(self, waiters: Iterable[Wish]) -> None:
         for wish in waiters:
-            if self._view.placement.primaries[wish.slot] == self._view.me:
-                self._perform(wish.load, wish.slot, wish.until, wish.done)
-            else:
-                wish.done(Refused(NOT_OWNER))
+            self._perform(wish.load, wish.slot, wish.until, wish.done)
 
 
 def _tell(waiters: Iterable[Wish], answer: Answer) -> None:

@@ -7,36 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.errors import (
-    CacheError,
+    CacheBusy,
     Indeterminate,
     LoadFailed,
     MycorrizalError,
     NotRunning,
     TooManyLoads,
     UnknownBucket,
-    ValueTooLarge,
 )
 from mycorrizal.mycel.config import (
     LOAD_MS_MAX,
     LOAD_TIMEOUT_S,
+    LOADS_MAX,
     OPERATION_TIMEOUT_S,
-    VALUE_BYTES_MAX,
 )
+from mycorrizal.mycel.load_messages import PROBLEM_CHARACTERS_MAX
 from mycorrizal.mycel.messages import (
+    BUSY,
     LOAD_FAILED,
     NEVER,
-    PROBLEM_CHARACTERS_MAX,
     TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
@@ -48,7 +48,7 @@ from mycorrizal.mycel.messages import (
     Refused,
 )
 from mycorrizal.mycel.operations.routing import Operation, Router
-from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.runtime import Runtime, Timer
 
 #: How long a caller waits for what its loader gave to be stored.  Then it gets
@@ -56,7 +56,7 @@ from mycorrizal.runtime import Runtime, Timer
 FILL_WAIT_S = 0.5
 
 #: Returns the value, None if there is none, or either later.
-Loader = Callable[[], Awaitable[bytes | None] | bytes | None]
+Loader = Callable[[], Any]
 
 
 def deferred_of(result: Any) -> Deferred[Any]:
@@ -75,6 +75,7 @@ class Terms:
     """
     How one caller wants a key to be loaded.
 
+    :ivar encode: Makes bytes of what the loader gives; may raise anything.
     :ivar ttl_s: Of the value, the bucket's default worked out; None: for ever.
     :ivar negative_ttl_s: How long it is remembered that there is none; None:
         for ever.
@@ -84,6 +85,7 @@ class Terms:
     """
 
     loader: Loader
+    encode: Callable[[Any], bytes]
     ttl_s: float | None
     negative_ttl_s: float | None = 0
     jitter: float = 0
@@ -108,7 +110,7 @@ class Around(Protocol):
 
     runtime: Runtime
     clock: HybridClock
-    view: View
+    claims: Claims
     router: Router
 
 
@@ -127,6 +129,9 @@ class Loads:
         self, bucket: str, key: bytes, slot: int, terms: Terms
     ) -> Deferred[bytes | None]:
         """Have a key, loaded if need be; see `Cache.get_or_load`."""
+        if len(self.under_way) >= LOADS_MAX:
+            text = f"{LOADS_MAX} loads are under way on this node"
+            return fail(TooManyLoads(f"{text}: wait for some before you begin more"))
         flight = Flight(self, bucket, key, slot, terms)
         self.under_way[flight] = None
         result = flight.result
@@ -190,7 +195,7 @@ class Flight:
         load = Load(
             self._bucket,
             self._key,
-            around.view.me,
+            around.claims.me,
             self._token,
             min(max(1, int(terms.timeout_s * 1000)), LOAD_MS_MAX),
             int(terms.stale_s * 1000),
@@ -221,6 +226,8 @@ class Flight:
             return LoadFailed(self._bucket, refused.text)
         if refused.reason == TOO_MANY:
             return TooManyLoads(refused.text)
+        if refused.reason == BUSY:
+            return CacheBusy("at the node that owns the key", int(refused.text))
         if refused.reason == UNKNOWN_BUCKET:
             return UnknownBucket(self._bucket)
         # The lease may be on its way here.
@@ -280,14 +287,12 @@ class Flight:
         self._loader = None
         if self._stage is not Stage.LOADING:
             return
-        if value is not None and not isinstance(value, bytes):
-            kind = type(value).__name__
-            text = f"a loader returns bytes or None, not {kind}; see @cached(codec=)"
-            self._failed(Failure(CacheError(text)))
-        elif value is not None and len(value) > VALUE_BYTES_MAX:
-            self._failed(Failure(ValueTooLarge(len(value), VALUE_BYTES_MAX)))
+        try:
+            data = None if value is None else self._terms.encode(value)
+        except Exception:
+            self._failed(Failure())
         else:
-            self._store(value)
+            self._store(data)
 
     def _store(self, value: bytes | None) -> None:
         self._stop_timer()

@@ -5,7 +5,25 @@ What a way of discovery must offer.
 
 from __future__ import annotations
 
+import attrs
 from zope.interface import Attribute, Interface
+
+from mycorrizal.nodosum.config import Address
+
+
+@attrs.frozen
+class Announcement:
+    """
+    What others may be told of this node.
+
+    :ivar address: Where it is reached; the host is ``0.0.0.0`` or ``::`` when
+        it listens everywhere and nobody said how it is reached.
+    """
+
+    node_id: str
+    cluster_name: str
+    address: Address
+    version: str
 
 
 class IDiscovery(Interface):
@@ -24,4 +42,24 @@ class IDiscovery(Interface):
             IP literal and a port; our own may be among them.  It fails with
             `mycorrizal.errors.DiscoveryError` if nothing could be found out;
             what was found before is kept then.
+        """
+
+
+class IAnnouncing(IDiscovery):
+    """
+    A way of discovery that tells others of this node, too.
+    """
+
+    def announce(announcement: Announcement) -> None:
+        """
+        Make this node known, and keep it known; called once, when its ports are
+        open, before `discover`.
+        """
+
+    def withdraw() -> object:
+        """
+        Make this node unknown; called once, when it leaves.
+
+        :return: A Deferred that fires within a few seconds, whatever happens,
+            when nothing is left: no timer, no connection.
         """
