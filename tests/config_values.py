@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from mycorrizal import BucketSettings, ConsulSettings
 from mycorrizal.config import STATIC_MAX
+from mycorrizal.dns_options import DNS_SD_MAX, DNS_SERVERS_MAX
 
 #: 128 bytes.
 LONGEST = "é" * 64
@@ -26,6 +27,11 @@ GOOD: list[tuple[str, object, object]] = [
     ("static", ["a", "[::1]:1"], (("a", 6969), ("::1", 1))),
     ("static", [("a", 1)], (("a", 1),)),
     ("static", ["a"] * STATIC_MAX, (("a", 6969),) * STATIC_MAX),
+    ("dns_sd", "", ()),
+    ("dns_sd", "_c._tcp.x, nodes.x:7 ", ("_c._tcp.x", "nodes.x:7")),
+    ("dns_sd", ["a"] * DNS_SD_MAX, ("a",) * DNS_SD_MAX),
+    ("dns_servers", "10.0.0.53,[::1]:5353", (("10.0.0.53", 53), ("::1", 5353))),
+    ("dns_servers", ["dns"] * DNS_SERVERS_MAX, (("dns", 53),) * DNS_SERVERS_MAX),
     ("node_id", None, None),
     ("node_id", "n" * 128, "n" * 128),
     ("cluster_name", LONGEST, LONGEST),
@@ -80,6 +86,17 @@ BAD: list[tuple[str, object, str, str]] = [
     ("advertise", "0.0.0.0:7001", "advertise", "nobody can reach 0.0.0.0; name the"),
     ("advertise", "[0::0]:7001", "advertise", "nobody can reach ::"),
     ("advertise", "a" * 129, "advertise", "up to 128 printable bytes"),
+    ("advertise", "[::ffff:0.0.0.0]:7001", "advertise", "nobody can reach ::ffff:"),
+    ("advertise", "224.0.0.1:7001", "advertise", "nobody can reach 224.0.0.1"),
+    ("dns_sd", "a..b", "dns_sd", "'a..b' is no name to look up: each part"),
+    ("dns_sd", ["a:x"], "dns_sd", "'x' is no port; give one as in _cluster._tcp"),
+    ("dns_sd", ["\udcff"], "dns_sd", "is no name to look up"),
+    ("dns_sd", [5], "dns_sd", "give a text, not 5"),
+    ("dns_sd", 5, "dns_sd", "give a list of names, as in _cluster._tcp"),
+    ("dns_sd", ["a"] * (DNS_SD_MAX + 1), "dns_sd", "at most 8 names, not 9"),
+    ("dns_servers", "a:0", "dns_servers", "port 0 is out of range"),
+    ("dns_servers", 5, "dns_servers", "a list of addresses, as in 10.0.0.53"),
+    ("dns_servers", ["a"] * (DNS_SERVERS_MAX + 1), "dns_servers", "at most 3, not 4"),
     ("static", "a:0", "static", "port 0 is out of range"),
     ("static", [""], "static", "'' is not an address"),
     ("static", [5], "static", "give HOST:PORT, as in 10.0.0.1:6969, not 5"),

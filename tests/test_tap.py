@@ -28,6 +28,11 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     (["--advertise", "10.0.0.1"], {"advertise": "10.0.0.1"}),
     (["--static", "a,b:1"], {"static": ["a", "b:1"]}),
     (["--static", "a, b,", "--static", "c"], {"static": ["a", "b", "c"]}),
+    (["--dns-sd", "_c._tcp.x", "--dns-sd", "b:7"], {"dns_sd": ["_c._tcp.x", "b:7"]}),
+    (
+        ["--dns-server", "10.0.0.53", "--dns-server", "[::1]:5353"],
+        {"dns_servers": "10.0.0.53:53,[::1]:5353"},
+    ),
     (["--node-id", "n1"], {"node_id": "n1"}),
     (["--cluster-name", "c"], {"cluster_name": "c"}),
     (["--secret-file", "/a"], {"secret_files": ["/a"]}),
@@ -70,6 +75,9 @@ WRONG: list[tuple[list[str], str]] = [
     (["--advertise", "0.0.0.0:7001"], "advertise: nobody can reach 0.0.0.0"),
     (["--static", "10.0.0.1:a"], "static: '10.0.0.1:a' .* as in"),
     (["--static", "a:0"], "static: port 0 is out of range"),
+    (["--dns-sd", "a..b"], "dns-sd: 'a..b' is no name to look up: each part"),
+    (["--dns-sd", "_c._tcp.x:7"], "dns-sd: .*leave the port out; give one as in _cl"),
+    (["--dns-server", "a:x"], "dns-server: 'a:x' has no valid port"),
     (["--node-id", "a b"], "node.id: 'a b' is no node id; use "),
     (["--cluster-name", ""], "cluster.name: give a text"),
     (["--secret-file", ""], "secret.file.*: give a text"),
@@ -159,7 +167,7 @@ class OptionTests(Case):
             option.removeprefix("--").replace("-", "_") for option in options
         }
         self.assertEqual(
-            without - {"secret_files", "buckets", "labels", "host"},
+            without - {"secret_files", "buckets", "labels", "dns_servers", "host"},
             {"secret", *(name for name in FIELDS if name.endswith("_s"))},
         )
 

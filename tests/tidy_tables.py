@@ -55,6 +55,7 @@ APIS = (
     "nodosum/link.py",
     "nodosum/mux.py",
     "nodosum/readiness.py",
+    "nodosum/rounds.py",
     "mycel/api/*",
     "mycel/cache.py",
     "mycel/cached.py",
@@ -129,8 +130,9 @@ TWISTED_NAMES = frozenset(
     getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
     handshakeCompleted inConnectionLost installNameResolver isLeaf joinGroup
     leaveGroup lineReceived listenTCP listenUDP logPrefix loseConnection
-    loseWriteConnection makeConnection makeService nameResolver opt_version
-    outConnectionLost outReceived parseArgs parseOptions pauseProducing postOptions
+    loseWriteConnection makeConnection makeService messageReceived nameResolver
+    opt_version outConnectionLost outReceived parseArgs parseOptions
+    pauseProducing pickID postOptions
     privilegedStartService processEnded processExited readConnectionLost
     registerProducer removeAll removeReader removeSystemEventTrigger
     removeWriter render_GET render_POST resolutionBegan resolutionComplete
@@ -138,7 +140,7 @@ TWISTED_NAMES = frozenset(
     setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
     startListening startProducing startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
-    stopProtocol stopReading stopService unregisterProducer writeConnectionLost
-    writeSequence
+    stopProtocol stopReading stopService stringReceived unregisterProducer
+    writeConnectionLost writeSequence
     """.split()
 )

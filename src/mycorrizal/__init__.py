@@ -71,6 +71,7 @@ from mycorrizal.mycel import (
 from mycorrizal.nodosum import (
     Application,
     ConsulSettings,
+    IDiscovery,
     MemberDied,
     MemberEvent,
     MemberJoined,
@@ -90,6 +91,7 @@ __all__ = [
     # From nodosum
     "Application",
     "ConsulSettings",
+    "IDiscovery",
     "MemberDied",
     "MemberEvent",
     "MemberJoined",

@@ -18,17 +18,19 @@ import attrs
 
 from mycorrizal.consul_options import VARIABLES as CONSUL_VARIABLES
 from mycorrizal.consul_options import completed, merged, read_consul
+from mycorrizal.dns_options import read_dns_sd, read_dns_servers
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
-from mycorrizal.nodosum import Address, ConsulSettings
+from mycorrizal.nodosum import Address, ConsulSettings, is_nowhere
 from mycorrizal.settings import (
-    check_address,
     check_node_id,
     check_secret_path,
     make_bucket,
-    parse_address,
     parse_bucket,
     parse_duration_s,
+    read_address,
+    read_items,
+    read_text,
 )
 
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
@@ -41,23 +43,8 @@ STATIC_MAX = 256
 TIMEOUT_S_MAX = 3600.0
 
 
-def _items(value: object, field: str, what: str) -> list[Any]:
-    """The items of one text with commas, or of a list."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
-        return list(value)
-    raise ConfigError(field, f"give a list of {what}, not {value!r}")
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ConfigError(field, f"give a text, not {value!r}")
-    return value
-
-
 def _optional_text(value: object, field: str) -> str | None:
-    return None if value is None else _text(value, field)
+    return None if value is None else read_text(value, field)
 
 
 def _secret(value: object, field: str) -> str | None:
@@ -87,7 +74,7 @@ def _secret_files(value: object, field: str) -> tuple[str, ...]:
     if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
         kind = type(value).__name__
         raise ConfigError(field, f"give a list of paths, not {kind}")
-    paths = _items(value, field, "paths")
+    paths = read_items(value, field, "paths")
     for path in paths:
         if not isinstance(path, str) or not path or "\0" in path:
             what = "''" if path == "" else f"this {type(path).__name__}"
@@ -96,22 +83,9 @@ def _secret_files(value: object, field: str) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _address(value: object, field: str, *, any_port: bool = True) -> Address:
-    if isinstance(value, str):
-        return parse_address(value, field, any_port=any_port)
-    if not (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and type(value[1]) is int
-    ):
-        raise ConfigError(field, f"give HOST:PORT, as in 10.0.0.1:6969, not {value!r}")
-    return check_address(value, field, any_port=any_port)
-
-
 def _optional_address(value: object, field: str) -> Address | None:
-    address = None if value is None else _address(value, field)
-    if address is not None and address[0] in ("0.0.0.0", "::"):
+    address = None if value is None else read_address(value, field)
+    if address is not None and is_nowhere(address[0]):
         raise ConfigError(
             field, f"nobody can reach {address[0]}; name the address that others use"
         )
@@ -121,10 +95,10 @@ def _optional_address(value: object, field: str) -> Address | None:
 
 
 def _static(value: object, field: str) -> tuple[Address, ...]:
-    items = _items(value, field, "addresses, as in 10.0.0.1:6969,10.0.0.2:6969")
+    items = read_items(value, field, "addresses, as in 10.0.0.1:6969,10.0.0.2:6969")
     if len(items) > STATIC_MAX:
         raise ConfigError(field, f"at most {STATIC_MAX} addresses, not {len(items)}")
-    return tuple(_address(item, field, any_port=False) for item in items)
+    return tuple(read_address(item, field, any_port=False) for item in items)
 
 
 def _seconds(value: object, field: str) -> float:
@@ -178,7 +152,7 @@ def _bucket(value: object, field: str) -> BucketSettings:
         return value
     if isinstance(value, Mapping):
         parts = {str(key): str(item) for key, item in value.items() if key != "name"}
-        return make_bucket(_text(value.get("name"), f"{field}.name"), parts, field)
+        return make_bucket(read_text(value.get("name"), f"{field}.name"), parts, field)
     if not isinstance(value, str):
         raise ConfigError(field, f"give a bucket, as in s:ttl=15m, not {value!r}")
     return parse_bucket(value, field)
@@ -186,7 +160,7 @@ def _bucket(value: object, field: str) -> BucketSettings:
 
 def _labels(value: object, field: str) -> dict[str, str]:
     if isinstance(value, str):
-        parts = _items(value, field, "labels")
+        parts = read_items(value, field, "labels")
         if not all("=" in part for part in parts):
             raise ConfigError(field, f"give NAME=TEXT, as in zone=a, not {value!r}")
         value = dict(part.split("=", 1) for part in parts)
@@ -209,11 +183,11 @@ def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:
 
 
 def _node_id(value: object, field: str) -> str | None:
-    return None if value is None else check_node_id(_text(value, field), field)
+    return None if value is None else check_node_id(read_text(value, field), field)
 
 
 def _cluster_name(value: object, field: str) -> str:
-    return _name(_text(value, field), field)
+    return _name(read_text(value, field), field)
 
 
 @attrs.frozen(init=False)
@@ -227,6 +201,10 @@ class Config:
     :ivar listen: Where to listen, TCP and UDP; port 0 takes a free one.
     :ivar advertise: Where others reach this node, if that is another address.
     :ivar static: Where to look for others; this node may be among them.
+    :ivar dns_sd: Names in the DNS to look for others under: services, as
+        ``_cluster._tcp.shop.example``, or hosts with a port.
+    :ivar dns_servers: Whom to ask for those (without a port: 53); none: as
+        ``/etc/resolv.conf`` says.
     :ivar node_id: Unique in the cluster; else kept in the state directory, or
         made up.
     :ivar cluster_name: Nodes of other names are refused.
@@ -249,6 +227,8 @@ class Config:
     listen: Address
     advertise: Address | None
     static: tuple[Address, ...]
+    dns_sd: tuple[str, ...]
+    dns_servers: tuple[Address, ...]
     node_id: str | None
     cluster_name: str
     secret_files: tuple[str, ...] = attrs.field(repr=False)
@@ -272,6 +252,8 @@ class Config:
         listen: str | Address = "0.0.0.0:6969",
         advertise: str | Address | None = None,
         static: str | Iterable[str | Address] = (),
+        dns_sd: str | Iterable[str] = (),
+        dns_servers: str | Iterable[str | Address] = (),
         node_id: str | None = None,
         cluster_name: str = "mycorrizal",
         secret_files: str | Iterable[str] = (),
@@ -290,9 +272,11 @@ class Config:
         watchdog_s: float | str = 0.5,
     ) -> None:
         self.__attrs_init__(
-            listen=_address(listen, "listen"),
+            listen=read_address(listen, "listen"),
             advertise=_optional_address(advertise, "advertise"),
             static=_static(static, "static"),
+            dns_sd=read_dns_sd(dns_sd, "dns_sd"),
+            dns_servers=read_dns_servers(dns_servers, "dns_servers"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
             secret_files=_secret_files(secret_files, "secret_files"),
@@ -304,7 +288,7 @@ class Config:
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
             labels=_labels(labels, "labels"),
-            host=None if host is None else _name(_text(host, "host"), "host"),
+            host=None if host is None else _name(read_text(host, "host"), "host"),
             handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),

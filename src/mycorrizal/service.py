@@ -35,6 +35,7 @@ from mycorrizal.nodosum import (
     NodosumService,
     Readiness,
     derive_key,
+    discoveries_of,
     new_secret,
 )
 from mycorrizal.pulse.server import PulseServer
@@ -72,8 +73,9 @@ class Mycorrizal(MultiService):
         self.runtime = runtime = Runtime.of(reactor)
         self._state: NodeState | None = None
         keys = _keys(config, runtime)
-        # What it refuses is refused before the state directory is taken.
-        consul = _consul(config, runtime)
+        settings = _nodosum_settings(config, keys)
+        # What they refuse is refused before the state directory is taken.
+        discoveries = discoveries_of(runtime, settings)
         node_id, incarnation = self._identity()
         self.fingerprint = keys.first.fingerprint
         host = config.host if config.host is not None else platform.node()
@@ -82,19 +84,7 @@ class Mycorrizal(MultiService):
         self._over = False
         self.nodosum = NodosumService(
             runtime,
-            NodosumConfig(
-                keys=keys,
-                listen=config.listen,
-                advertise=config.advertise,
-                static=config.static,
-                cluster_name=config.cluster_name,
-                tls=config.tls,
-                hello=config.hello,
-                single=config.single,
-                labels=config.labels,
-                handshake_timeout_s=config.handshake_timeout_s,
-                ready_timeout_s=config.ready_timeout_s,
-            ),
+            settings,
             node_id=node_id,
             incarnation=incarnation,
             host=host,
@@ -102,8 +92,8 @@ class Mycorrizal(MultiService):
             tls=runtime.tls or AutoTls(),
             clock=HybridClock(runtime.wall),
         )
-        if consul is not None:
-            self.nodosum.add_discovery(consul)
+        for discovery in discoveries:
+            self.nodosum.add_discovery(discovery)
         self.nodosum.incarnation_changed = self._incarnation_changed
         self.mycel = MycelService(
             self.nodosum, MycelConfig(buckets=config.buckets), host=host
@@ -176,6 +166,16 @@ class Mycorrizal(MultiService):
         :raises UnknownApplication: There is none of that id on this node.
         """
         return self.nodosum.applications.get(application_id)
+
+    def add_discovery(self, discovery: IDiscovery) -> None:
+        """
+        Look for other nodes in one more way, besides those of the settings; a
+        node that runs alone on purpose does not.
+
+        :param discovery: Provides `IDiscovery`; best added before the start,
+            as a node is ready only when each way has answered once.
+        """
+        self.nodosum.add_discovery(discovery)
 
     def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
         """
@@ -339,13 +339,23 @@ class Mycorrizal(MultiService):
             self._state.close()
 
 
-def _consul(config: Config, runtime: Runtime) -> IDiscovery | None:
-    if config.consul is None or config.single:
-        return None
-    # It takes 0.3 s to import what it needs.
-    from mycorrizal.nodosum.discovery.consul import ConsulDiscovery
-
-    return ConsulDiscovery(runtime, config.consul, config.cluster_name)
+def _nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
+    return NodosumConfig(
+        keys=keys,
+        listen=config.listen,
+        advertise=config.advertise,
+        static=config.static,
+        dns_sd=config.dns_sd,
+        dns_servers=config.dns_servers,
+        consul=config.consul,
+        cluster_name=config.cluster_name,
+        tls=config.tls,
+        hello=config.hello,
+        single=config.single,
+        labels=config.labels,
+        handshake_timeout_s=config.handshake_timeout_s,
+        ready_timeout_s=config.ready_timeout_s,
+    )
 
 
 def _keys(config: Config, runtime: Runtime) -> KeyRing:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
@@ -30,11 +30,14 @@ _BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas", "write")
 _NODE_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 
-def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
+def parse_address(
+    text: str, field: str, *, any_port: bool = False, default_port: int = DEFAULT_PORT
+) -> Address:
     """
     Read ``HOST``, ``HOST:PORT``, ``[::1]`` or ``[::1]:PORT``.
 
     :param any_port: Whether port 0 (a free one) is allowed.
+    :param default_port: For one that is written without.
     :raises ConfigError: It is none of these.
     """
     example = _ADDRESS_EXAMPLE
@@ -50,7 +53,7 @@ def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
         host, _, port_text = text.partition(":")
     else:
         host = text
-    port = DEFAULT_PORT
+    port = default_port
     if port_text is not None:
         if not _NUMBER.fullmatch(port_text):
             raise ConfigError(field, f"{text!r} has no valid port; {example}")
@@ -85,6 +88,51 @@ def check_address(
             field, f"{text or host!r} is not an address; {_ADDRESS_EXAMPLE}"
         )
     return literal or host, port
+
+
+def read_address(
+    value: object, field: str, *, any_port: bool = True, port: int = DEFAULT_PORT
+) -> Address:
+    """
+    Read an address: a text, or host and port.
+
+    :param any_port: Whether port 0 (a free one) is allowed.
+    :param port: For one that is written without.
+    :raises ConfigError: It is none.
+    """
+    if isinstance(value, str):
+        return parse_address(value, field, any_port=any_port, default_port=port)
+    if not (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+    ):
+        raise ConfigError(field, f"give HOST:PORT, as in 10.0.0.1:6969, not {value!r}")
+    return check_address(value, field, any_port=any_port)
+
+
+def read_items(value: object, field: str, what: str) -> list[Any]:
+    """
+    Read the items of one text with commas, or of a list.
+
+    :param what: They are, in the plural.
+    :raises ConfigError: It is neither.
+    """
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
+        return list(value)
+    raise ConfigError(field, f"give a list of {what}, not {value!r}")
+
+
+def read_text(value: object, field: str) -> str:
+    """
+    :raises ConfigError: It is no text, or an empty one.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ConfigError(field, f"give a text, not {value!r}")
+    return value
 
 
 def parse_duration_s(text: str, field: str) -> float:

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from mycorrizal.config import Config, read_file
 from mycorrizal.consul_options import ConsulOptions, option_of
+from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.runtime import Entropy, follow_monotonic_time
@@ -37,6 +38,7 @@ EXIT_FAILED = 1
 _OPTIONS = {
     "secret_files": "secret_file",
     "buckets": "bucket",
+    "dns_servers": "dns_server",
     "labels": "label",
     "host": "host_label",
     "watchdog_s": "watchdog",
@@ -49,7 +51,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(ConsulOptions, usage.Options):
+class Options(ConsulOptions, DnsOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -238,7 +240,8 @@ class Options(ConsulOptions, usage.Options):
             parent["logFormat"] = "text"
 
 
-for _name, _option in {**vars(ConsulOptions), **vars(Options)}.items():
+_ALL_OPTIONS = {**vars(ConsulOptions), **vars(DnsOptions), **vars(Options)}
+for _name, _option in _ALL_OPTIONS.items():
     # usage prints the texts as they stand, line breaks and all.
     if _name.startswith("opt_"):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())

@@ -4,6 +4,7 @@ The bytes that caches exchange, and that nothing else gets in.
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +19,7 @@ from mycorrizal.mycel.bucket_messages import (
     CreateBucket,
     DropBucket,
 )
+from mycorrizal.mycel.config import BUCKET_NAME_BYTES_MAX
 from mycorrizal.mycel.messages import (
     NEVER,
     Answer,
@@ -28,10 +30,7 @@ from mycorrizal.mycel.messages import (
     Get,
     GetMany,
     Item,
-    Leaving,
     Many,
-    Push,
-    Pushed,
     Put,
     PutIf,
     PutMany,
@@ -44,6 +43,7 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
+from mycorrizal.mycel.scan_messages import Scan
 from mycorrizal.mycel.slot_messages import (
     Claim,
     Claimed,
@@ -62,6 +62,7 @@ from mycorrizal.mycel.slot_messages import (
     Pushed,
 )
 from mycorrizal.mycel.slots.slotset import slotset, to_bytes
+from mycorrizal.mycel.watch_messages import Watch
 
 ORIGIN = bytes(range(16))
 _ORIGIN = "c410000102030405060708090a0b0c0d0e0f"
@@ -277,12 +278,26 @@ class BytesTests(SynchronousTestCase):
 class BucketNameTests(SynchronousTestCase):
     """A bucket is named by what can be printed, whoever creates it."""
 
-    def test_bits(self) -> None:
-        """Those that are named are set, and no others."""
-        named = [0, 7, 8, 1023]
-        bits = bits_of(named)
-        self.assertEqual([slot for slot in range(1024) if is_set(bits, slot)], named)
-        self.assertEqual(bits[:2] + bits[-1:], b"\x81\x01\x80")
+    def created(self, name: str) -> list[bytes]:
+        """Both messages by which a bucket of that name comes to be here."""
+        created = [4, name, NEVER, None, None, 1, 0, 0]
+        told = [name, NEVER, None, None, 1, 1, ORIGIN]
+        return [msgspec.msgpack.encode(it) for it in (created, [12, [told], 0])]
+
+    def test_good(self) -> None:
+        """Letters of any script, and blanks within."""
+        for name in ("s", "käse 日本", "n" * BUCKET_NAME_BYTES_MAX):
+            for data in self.created(name):
+                decode_request(data)
+
+    def test_bad(self) -> None:
+        """What steers a terminal, or is a byte too long, is refused on arrival."""
+        for name in (
+            "\x1b[2J", "a\nb", "\x85", "\u202eabc", "\u200b", "",
+            "n" * (BUCKET_NAME_BYTES_MAX + 1), "ä" * BUCKET_NAME_BYTES_MAX,
+        ):  # fmt: skip
+            for data in self.created(name):
+                self.assertRaises(RemoteProtocolError, decode_request, data)
 
 
 class TimeTests(SynchronousTestCase):

@@ -56,7 +56,7 @@ from mycorrizal.mycel.slot_messages import (
     Push,
     Pushed,
 )
-from mycorrizal.mycel.slots.claims import NAMED_MAX
+from mycorrizal.mycel.slots.known import NAMED_MAX
 from mycorrizal.mycel.slots.leveling import PUSH_ENTRIES
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.slotset import ALL_SLOTS, slotset, to_bytes

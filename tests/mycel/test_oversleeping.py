@@ -92,6 +92,7 @@ class OversleepingTests(ClusterTestCase):
         """Who has always been alone has nobody to look for."""
         self.cluster.stop(1)
         self.cluster.stop(2)
+        self.settle()
         self.result_of(self.cache(0).put("b", "k", b"v"))
         self.sleep()
         self.assertEqual(self.successResultOf(self.cache(0).get("b", "k")), b"v")

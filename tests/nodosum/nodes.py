@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.nodosum import IDiscovery, NodosumConfig, NodosumService
+from mycorrizal.nodosum import (
+    IDiscovery,
+    NodosumConfig,
+    NodosumService,
+    discoveries_of,
+)
 from mycorrizal.nodosum.acl import KeyRing, derive_key
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.peer import MemberEvent
@@ -71,7 +76,7 @@ class Nodes:
             tls=SimTls(),
             clock=HybridClock(host.runtime.wall),
         )
-        for discovery in discoveries:
+        for discovery in (*discoveries_of(host.runtime, config), *discoveries):
             node.add_discovery(discovery)
         told = self.told.setdefault(name, [])
 

@@ -199,7 +199,7 @@ class DiscoveryTests(ServiceTestCase):
             version="1", tls=node._tls, clock=node.clock,
         )  # fmt: skip
         script: Any = self.Script(*answers)
-        node._discoveries = [script]
+        node.add_discovery(script)
         node.startService()
         return node
 

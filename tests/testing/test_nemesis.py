@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mycorrizal.testing.arena import NODES_MAX, Arena
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.host import HostState
+from mycorrizal.testing.meddler import REWRITTEN_MAX
 from mycorrizal.testing.nemesis import CUT_REST_S, Nemesis
 from mycorrizal.testing.plans import Fault
 from mycorrizal.testing.profiles import PROFILES
@@ -152,6 +153,27 @@ class NemesisTests(NemesisCase):
         self.assertEqual(self.alive(0), ["n0", "n1", "n2"])
         self.arena.advance(5.0)
         self.assertFalse(impostor.running)
+
+    def test_meddler(self) -> None:
+        """Who changes greetings keeps two nodes apart, and not for long."""
+        arena = self.arena
+        arena.advance(10)
+        self.go(Fault(0, 6.0, "meddler", (0, 1), "features of I"), for_s=5.0)
+        self.assertEqual(self.nemesis.happened, {"meddler": 1})
+        self.assertEqual(len(arena.world.rewritten), REWRITTEN_MAX)
+        self.assertEqual(self.alive(0), ["n0", "n1", "n2"])
+        arena.until(arena.converged)
+        for node in arena.nodes:
+            for link in node.nodosum.mesh._protocols:
+                transport: Any = link._transport
+                self.assertNotIn(transport.connection_id, arena.world.rewritten)
+
+    def test_meddler_waits(self) -> None:
+        """A node that is just starting is left alone: it would give up."""
+        self.arena.crash(1)
+        self.arena.restart(1)
+        self.go(Fault(0, 6.0, "meddler", (0, 1), "tls of I"), for_s=0.01)
+        self.assertEqual(self.nemesis.happened, {})
 
     def test_calm(self) -> None:
         """Whatever goes on is undone at the end, and nothing more happens."""

@@ -168,6 +168,17 @@ class BucketTable:
                 self._clear(bucket, entry.cleared, merged)
         return merged
 
+    def sweep(self, now: float, limit: int) -> bool:
+        """
+        Free what has expired.
+
+        :param limit: How many entries of each bucket to look at, at most.
+        :return: Whether there may be more.
+        """
+        stores = [bucket.store for bucket in self.by_name.values()]
+        due = [store for store in stores if store.next_due_s() <= now]
+        return limit in [store.pop_due(now, limit) for store in due]
+
     def add(
         self, settings: BucketSettings, version: Version, created: int | None = None
     ) -> OpenBucket:

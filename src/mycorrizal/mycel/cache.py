@@ -110,7 +110,7 @@ class Cache(BulkCalls, LoadingCalls, NearCalls, ScanCalls, WatchCalls, BucketCal
         :param raw: Whether to give its bytes, whatever codec the bucket has.
         :return: Fires with the entry, None if there is none; fails as `get`.
         """
-        codec = None if raw else self._codecs.get(bucket)
+        codec = None if raw else self._codec(bucket)
 
         def entry(found: Found) -> CacheEntry | None:
             if found.value is None:

@@ -20,10 +20,11 @@ from mycorrizal.mycel.messages import (
     Done,
     Put,
     Refused,
+    Touch,
     remaining_ms,
 )
 from mycorrizal.mycel.near.wiring import Near
-from mycorrizal.mycel.operations.asking import Ask, Errands
+from mycorrizal.mycel.operations.asking import Ask, Errands, Waiter
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.writing import Write, Writes
@@ -283,9 +284,16 @@ class Moves:
             # Made anew it would replace what is written there meanwhile.
             write.done(Refused(NOT_OWNER))
             return
+        if isinstance(write.done, Waiter) and not write.done.wanted:
+            return  # Its caller may have had it made elsewhere, long ago.
         ttl_ms = remaining_ms(write.deadline, self._now())
-        name = write.bucket.settings.name
-        put = Put(name, write.key, write.value, ttl_ms, self._clock.last)
+        name, clock = write.bucket.settings.name, self._clock.last
+        if write.touches:
+            # Of whatever value there is by then, which may be a newer one.
+            touch = Touch(name, write.key, ttl_ms, clock)
+            self._router.route(touch, write.slot, write.until, write.done)
+            return
+        put = Put(name, write.key, write.value, ttl_ms, clock)
 
         def done(answer: Answer) -> None:
             if isinstance(answer, Done):

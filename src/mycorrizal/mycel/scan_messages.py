@@ -5,19 +5,16 @@ What nodes ask each other for a scan.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta
 
 from mycorrizal.mycel.config import SCAN_KEYS_MAX
-from mycorrizal.mycel.fields import BucketName, Key, KeyPart, Message, Question
+from mycorrizal.mycel.fields import BucketName, Key, KeyPart, Message, Question, SlotSet
 from mycorrizal.mycel.slots.placement import SLOTS
 
-_BITMAP_BYTES: Final = SLOTS // 8
-
-SlotNumber = Annotated[int, Meta(ge=0, le=SLOTS)]
-#: One bit for each slot, the lowest of the first byte for slot 0.
-SlotBits = Annotated[bytes, Meta(min_length=_BITMAP_BYTES, max_length=_BITMAP_BYTES)]
+#: Where a scan stands; after the last slot at its end.
+ReachedSlot = Annotated[int, Meta(ge=0, le=SLOTS)]
 
 
 class Scan(Question, tag=46):
@@ -31,9 +28,9 @@ class Scan(Question, tag=46):
 
     bucket: BucketName
     prefix: KeyPart
-    slot: SlotNumber
+    slot: ReachedSlot
     after: KeyPart
-    slots: SlotBits
+    slots: SlotSet
     limit: Annotated[int, Meta(ge=1, le=SCAN_KEYS_MAX)]
 
 
@@ -45,18 +42,5 @@ class Scanned(Message, tag=57):
     """
 
     keys: Annotated[tuple[Key, ...], Meta(max_length=SCAN_KEYS_MAX)]
-    slot: SlotNumber
+    slot: ReachedSlot
     after: KeyPart
-
-
-def bits_of(slots: list[int]) -> bytes:
-    """Some slots, as a bit for each that there is."""
-    bits = bytearray(_BITMAP_BYTES)
-    for slot in slots:
-        bits[slot >> 3] |= 1 << (slot & 7)
-    return bytes(bits)
-
-
-def is_set(bits: bytes, slot: int) -> bool:
-    """Whether a slot is among these."""
-    return bool(bits[slot >> 3] & 1 << (slot & 7))

@@ -7,7 +7,8 @@ is not simulated can ever have one.  `CANARIES` says which storm finds each, so
 that it can be played again, and how many seeds the search for it took; nothing
 is wrong in the same storm without the bug.
 
-A search: ``python -m mycorrizal.testing.swarm --canary NAME --profile P``.
+A search: ``python -m mycorrizal.testing.search``.  One storm with one of them:
+``python -m mycorrizal.testing.swarm --canary NAME --profile P``.
 """
 
 from __future__ import annotations
@@ -152,6 +153,13 @@ def _never_expires(original: Any, deadline: float, now: float) -> int:
     return NEVER
 
 
+def _one_more(original: Any, bucket: Bucket, kept: Any, now: float) -> None:
+    original(bucket, kept, now)
+    oldest = bucket._led.newer
+    if oldest is not bucket._led and oldest is not kept:
+        bucket._lose(oldest, Cause.MOVED)
+
+
 def _forget_clocks(original: Any, clock: HybridClock, stamp: int) -> None:
     return None
 
@@ -189,6 +197,11 @@ def _trust_initiators(original: Any, shake: Handshake, proof: bytes) -> Any:
 
 def _trust_responders(original: Any, shake: Handshake, proof: bytes) -> Any:
     return original(shake, shake._proof(handshake._RESPONDER)[1])
+
+
+def _no_transcript(original: Any, shake: Handshake) -> bytes:
+    # What was said is not part of the proof.
+    return bytes(32)
 
 
 def _never_dead(original: Any, peer: Any, *arguments: Any) -> list[Any]:
@@ -278,6 +291,11 @@ CANARIES: Final[dict[str, Canary]] = {
         "copies that are pushed live for ever",
         (leveling, "remaining_ms", _never_expires),
     ),
+    "one-more": _canary(
+        "calm", 3, 4, "acknowledged",
+        "a bucket that evicts loses one value more, which it does not count",
+        (Bucket, "_make_room", _one_more),
+    ),
     "deaf-clock": _canary(
         "clocks", 1, 2, "order",
         "a clock does not move up to the stamps of others",
@@ -289,7 +307,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 5, 6, "delivery",
+        "network", 18, 19, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
@@ -303,6 +321,11 @@ CANARIES: Final[dict[str, Canary]] = {
         "any proof of knowing the secret is taken",
         (Handshake, "_auth_i", _trust_initiators),
         (Handshake, "_auth_r", _trust_responders),
+    ),
+    "no-transcript": _canary(
+        "partitions", 7, 8, "greetings",
+        "proofs say nothing of how the nodes greeted each other",
+        (Handshake, "_transcript_hash", _no_transcript),
     ),
     "immortal-nodes": _canary(
         "crashes", 2, 3, "death",

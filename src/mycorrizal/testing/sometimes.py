@@ -40,14 +40,18 @@ DEAD_ALIVE: Final = "a node was taken for dead while it lived"
 LEFT: Final = "a node left in good order"
 RETURNED: Final = "a node returned with the same id"
 REFUSED: Final = "a stranger was refused"
+REWRITTEN: Final = "a greeting was changed on its way"
 EXPIRED: Final = "an entry expired"
+EVICTED: Final = "a primary let an entry go for want of room"
+EVICTED_COPY: Final = "another owner let a copy go for want of room"
 
 #: What should happen sometimes.
 SOMETIMES: Final = (
     ASKED_HOLDERS, OWNER_LOST, COPY_AGAIN, SECOND_LINK, LINK_REPLACED, FETCHED,
     DENIED, FENCED, LATE, ENTRY_MOVED, TOMBSTONE_MOVED, OLDER_REFUSED, PASSED_ON,
     TRIED_AGAIN, INDETERMINATE, DISPUTE, FORGAVE, DEAD, DEAD_ALIVE, LEFT,
-    RETURNED, REFUSED, EXPIRED,
+    RETURNED, REFUSED, REWRITTEN, EXPIRED, EVICTED,
+    EVICTED_COPY,
 )  # fmt: skip
 
 

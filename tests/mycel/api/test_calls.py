@@ -68,7 +68,7 @@ class CancelTests(ClusterTestCase):
         key = self.key_owned_by(1, 2)
         self.cluster.pause(2)
         call = self.cache(0).put("b", key, b"value", timeout_s=60)
-        self.cluster.advance(1)
+        self.cluster.advance(0.2)
         call.cancel()
         self.failureResultOf(call, CancelledError)
         self.cluster.resume(2)
@@ -83,7 +83,7 @@ class CancelTests(ClusterTestCase):
         for give_up in (True, False):
             call = self.cache(0).put("b", key, b"value", timeout_s=60)
             call.addErrback(lambda failure: None)
-            self.cluster.advance(1)
+            self.cluster.advance(0.2)
             self.assertEqual(len(serving), 1)
             if give_up:
                 call.cancel()

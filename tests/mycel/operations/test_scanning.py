@@ -16,11 +16,12 @@ from mycorrizal.mycel.operations.scanning import (
     Scanning,
     answer_scan,
 )
-from mycorrizal.mycel.scan_messages import Scan, Scanned, bits_of, is_set
+from mycorrizal.mycel.scan_messages import Scan, Scanned
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
+from mycorrizal.mycel.slots.slotset import from_bytes, slots_of, slotset, to_bytes
 from mycorrizal.nodosum.calls import LINK_LOST
 from tests.mycel.operations.test_routing import RouterTestCase
-from tests.mycel.parts import ME, A, B, members
+from tests.mycel.parts import ME, A, B, agree
 
 KEYS = [b"%d" % number for number in range(200)]
 
@@ -58,10 +59,10 @@ class AnswerTests(ScanTestCase):
         slots: list[int] | None = None,
     ) -> Scanned:
         """What this node says of its slots."""
-        bits = bits_of(self.slots_of(ME) if slots is None else slots)
+        bits = to_bytes(slotset(self.slots_of(ME) if slots is None else slots))
         request = Scan("b", prefix, *place, bits, limit)
         parts = self.parts
-        answer = answer_scan(parts.buckets, parts.view, request, parts.now())
+        answer = answer_scan(parts.buckets, parts.claims, request, parts.now())
         assert isinstance(answer, Scanned)
         return answer
 
@@ -123,7 +124,8 @@ class AnswerTests(ScanTestCase):
         page = self.scan(slots=sorted([*self.slots_of(ME), stranger]), limit=1000)
         self.assertEqual((page.slot, page.after), (stranger, b""))
         unsettled = self.slots_of(ME)[40]
-        self.parts.view.unsettled[unsettled] = True
+        effects = self.parts.claims.link_up(A, self.parts.now())
+        agree(self.parts.claims, effects, held=1 << unsettled)
         page = self.scan(limit=1000)
         self.assertEqual((page.slot, page.after), (unsettled, b""))
         self.assertEqual(list(page.keys), keys[: len(page.keys)])
@@ -131,7 +133,7 @@ class AnswerTests(ScanTestCase):
     def test_unknown_bucket(self) -> None:
         """A bucket that it does not know is named."""
         request = Scan("x", b"", 0, b"", bytes(128), 1)
-        answer = answer_scan(self.parts.buckets, self.parts.view, request, 0)
+        answer = answer_scan(self.parts.buckets, self.parts.claims, request, 0)
         self.assertEqual(answer, Refused(UNKNOWN_BUCKET, "x"))
 
 
@@ -166,7 +168,7 @@ class PageTests(ScanTestCase):
         self.assertEqual({*asked}, {A, B})
         for node_key, number in asked.items():
             bits = self.request(number).slots
-            slots = [slot for slot in range(SLOTS) if is_set(bits, slot)]
+            slots = slots_of(from_bytes(bits))
             self.assertEqual(slots, self.slots_of(node_key))
             self.assertEqual(self.request(number).limit, 50)
 
@@ -210,8 +212,7 @@ class PageTests(ScanTestCase):
             else:
                 call.answer(Scanned((), *END))
         self.assertEqual(self.outcomes, [])
-        self.parts.view.change(members(B))
-        self.parts.view.through(B, self.parts.view.epoch)
+        self.parts.change(B)
         self.turn()
         self.sender.calls[-1].answer(Scanned((), *END))
         self.assertEqual(self.outcomes, [([], END)])

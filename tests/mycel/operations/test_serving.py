@@ -55,7 +55,7 @@ class ServingTests(RouterTestCase):
         super().setUp()
         self.caller = CallerLink()
         self.outboxes = Outboxes(
-            self.parts.runtime, self.parts.view, self.parts.buckets
+            self.parts.runtime, self.parts.claims, self.parts.buckets
         )
         self.serving = Serving(
             cast(Slots, _Route(self)),

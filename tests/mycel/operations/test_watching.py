@@ -17,7 +17,7 @@ from mycorrizal.mycel.operations.watching import (
     Outboxes,
     Poll,
 )
-from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.operations.writing import Write
 from mycorrizal.mycel.store import Cause
 from mycorrizal.mycel.watch_messages import (
     EVENTS_MAX,
@@ -26,7 +26,7 @@ from mycorrizal.mycel.watch_messages import (
     Events,
     Watch,
 )
-from tests.mycel.parts import ME, A, B, Parts, key_in, slot_owned_by
+from tests.mycel.parts import ME, A, B, Parts, key_in, slot_owned_by, writes_of
 
 PATIENCE_S = 5.0
 
@@ -47,7 +47,7 @@ class OutboxTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.parts = parts = Parts(A, B)
-        self.outboxes = Outboxes(parts.runtime, parts.view, parts.buckets)
+        self.outboxes = Outboxes(parts.runtime, parts.claims, parts.buckets)
         self.slot = slot_owned_by(parts.view, ME, A, B)
         self.key = key_in(parts.bucket, self.slot)
         self.link = object()
@@ -206,11 +206,7 @@ class SourceTests(OutboxTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        parts = self.parts
-        self.writes = Writes(
-            parts.view, parts.ask, parts.now, lambda _: True,
-            lambda: self.fail("asked for buckets"),
-        )  # fmt: skip
+        self.writes = writes_of(self.parts)
         self.begin()
 
     def write(self, value: bytes | None, stamp: int = 7) -> None:
@@ -247,7 +243,7 @@ class SourceTests(OutboxTestCase):
         """So is one that is not, but may be read."""
         self.write(b"value")
         self.parts.clock.advance(5)
-        self.writes.expire()
+        self.writes.tick()
         self.assertEqual(self.kinds(), [EventKind.PUT])
 
     def test_overtaken(self) -> None:

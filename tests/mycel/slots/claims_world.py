@@ -228,6 +228,9 @@ class ClaimsWorld:
             del self._wires[wire]
         for other in self.nodes.values():
             other.linked.discard(node.key)
+            if self.copies_per_link:
+                for _, held in other.writes.values():
+                    held.discard(node.key)
             if other.met.get(node.key) == node.incarnation:
                 self._unnoticed.add((other.key, node.life))
 
@@ -405,8 +408,6 @@ class ClaimsWorld:
 
     def _advance(self, node: Node) -> None:
         for slot, (stamp, held) in list(node.writes.items()):
-            if self.copies_per_link:
-                held &= node.linked
             missing = [
                 owner
                 for owner in node.view.owners(slot, OWNERS)
@@ -419,8 +420,15 @@ class ClaimsWorld:
                 self._hold(node, slot, stamp)
                 if stamp <= self.acknowledged[slot]:
                     raise Wrong(f"{node.key[0]} acknowledges {stamp} of {slot} late")
+                self._check_copies(node, slot, stamp)
                 self.acknowledged[slot] = stamp
                 self.tell(f"{node.key[0]} acknowledges {stamp} of {slot}")
+
+    def _check_copies(self, node: Node, slot: int, stamp: int) -> None:
+        for owner in node.view.owners(slot, OWNERS):
+            other = self.nodes.get(owner)
+            if other is None or other.stamps.get(slot, 0) < stamp:
+                raise Wrong(f"{owner[0]} does not hold {stamp} of {slot}")
 
     def read(self, node: Node, slot: int) -> None:
         """A primary that is settled has the last value that was acknowledged."""

@@ -527,6 +527,22 @@ class MovedTests(ClaimsTestCase):
         self.assertEqual(self.claims.routes.status[slot], ELSEWHERE)
 
 
+class DoubtedTests(ClaimsTestCase):
+    """An owner takes another node for the primary of slots of this one."""
+
+    def test_asked_again(self) -> None:
+        """It is asked once more to agree, of what this node is primary of."""
+        self.begin(A)
+        share = self.claims.serving
+        self.assertEqual(asked(self.claims.doubted(A, ALL_SLOTS, LATER)), {A: share})
+        self.assertEqual(self.claims.serving, share)
+
+    def test_unknown(self) -> None:
+        """Who is not known any more is not asked."""
+        self.begin(A)
+        self.assertEqual(self.claims.doubted(B, ALL_SLOTS, LATER), ())
+
+
 class LifeTests(ClaimsTestCase):
     """This node was away, or begins another life."""
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from mycorrizal.mycel.messages import UNKNOWN_BUCKET, Answer, Found, Refused
 from mycorrizal.mycel.slot_messages import Compare, Compared, Page, Paged
-from mycorrizal.mycel.slots.claims import SETTLED, UNSETTLED
 from mycorrizal.mycel.slots.fetching import COMPARED_MAX, FETCH_PAUSE_S, Fetching
 from mycorrizal.mycel.slots.leveling import PUSH_ENTRIES
+from mycorrizal.mycel.slots.routes import SETTLED, UNSETTLED
 from mycorrizal.mycel.slots.slotset import NO_SLOTS, from_bytes, slots_of
 from tests.mycel.parts import ME, A, B
 from tests.mycel.slots.errands_case import ErrandsTestCase, keys_in
@@ -50,7 +50,7 @@ class FetchingTests(FetchingTestCase):
         slot = self.others[A].store(one, b"value", 7, ttl_s=60)
         self.others[A].store(two, None, 8, ttl_s=3600)
         self.fetch(A)
-        self.assertEqual(self.parts.claims.status[slot], UNSETTLED)
+        self.assertEqual(self.parts.claims.routes.status[slot], UNSETTLED)
         self.run_errands()
         entry = self.parts.bucket.store.peek(slot, one, self.parts.now())
         assert entry is not None
@@ -58,7 +58,7 @@ class FetchingTests(FetchingTestCase):
         self.assertEqual(entry.deadline, self.parts.now() + 60)
         self.assertEqual(self.parts.bucket.store.stats().tombstones, 1)
         self.assertEqual(self.parts.claims.unsettled, NO_SLOTS)
-        self.assertEqual(self.parts.claims.status[slot], SETTLED)
+        self.assertEqual(self.parts.claims.routes.status[slot], SETTLED)
         self.assertEqual(self.done, 1)
 
     def test_newer_here(self) -> None:

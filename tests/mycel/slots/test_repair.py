@@ -22,6 +22,7 @@ class RepairTestCase(ErrandsTestCase):
         super().setUp()
         self.chance = 0.5
         self.repair = self.repair_of(self.leveling)
+        self.doubted: list[tuple[bytes, int]] = []
         # Its first comparison of all is over.
         self.repair.owners_changed()
         self.go_on()
@@ -41,6 +42,8 @@ class RepairTestCase(ErrandsTestCase):
             leveling,
             self.errands,
             lambda: self.chance,
+            parts.now,
+            lambda owner, slots: self.doubted.append((owner, slots)),
         )
 
     def go_on(self, seconds: float = 0.0) -> None:

@@ -67,7 +67,7 @@ class BucketCalls(Calls):
 
         :param ttl_s: Time to live of values put without one; None: for ever.
         :param max_entries: Values per node; the least recently used go first.
-            Without this and `max_bytes`: 100,000.
+            100,000 without this and `max_bytes`.
         :param max_bytes: Memory per node.
         :param replicas: Copies of each value on other nodes.
         :param write: When a write is acknowledged: ``"all"``, when all live
@@ -96,14 +96,9 @@ class BucketCalls(Calls):
                 bucket=name,
                 max_entries=max_entries,
             )
+        ttl, clock = ttl_ms(ttl_s), self._insides.clock.last
         request = CreateBucket(
-            name,
-            ttl_ms(ttl_s),
-            max_entries,
-            max_bytes,
-            replicas,
-            self._insides.clock.last,
-            write=write,
+            name, ttl, max_entries, max_bytes, replicas, clock, write=write
         )
 
         def created(answer: object) -> None:

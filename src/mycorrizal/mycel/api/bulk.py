@@ -56,7 +56,7 @@ class BulkCalls(Calls):
             `UnknownBucket`, `KeyTooLarge`, `CacheError` (too many keys),
             `CacheBusy` or `NotRunning`.
         """
-        codec = self._codecs.get(bucket)
+        codec = self._codec(bucket)
 
         def value(found: Found) -> Any:
             return decoded(codec, bucket, found.value)
@@ -121,10 +121,6 @@ class BulkCalls(Calls):
 
         wanted = list(dict.fromkeys(keys))
         return self._many(bucket, wanted, make, timeout_s, lambda d: d.existed)
-
-    def _owners(self, bucket: str) -> int:
-        opened = self._buckets.get(bucket)
-        return 0 if opened is None else opened.owners
 
     def _many(
         self,

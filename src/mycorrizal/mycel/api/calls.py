@@ -274,6 +274,13 @@ class Calls:
 
     # -- values, keys and times ----------------------------------------------------
 
+    def _codec(self, bucket: object) -> Codec | None:
+        return self._codecs.get(bucket) if isinstance(bucket, str) else None
+
+    def _owners(self, bucket: object) -> int:
+        opened = self._buckets.get(bucket) if isinstance(bucket, str) else None
+        return 0 if opened is None else opened.owners
+
     def _bytes_of(self, bucket: str, value: Any, raw: bool = False) -> bytes:
         """
         The bytes of a value to be stored.

@@ -86,7 +86,7 @@ class LoadingCalls(Calls):
         try:
             self._check(bucket, timeout_s)
             raw, opened = key_bytes(key), self._buckets[bucket]
-            found = self._codecs.get(bucket) if codec is None else find_codec(codec)
+            found = self._codec(bucket) if codec is None else find_codec(codec)
             terms = Terms(
                 loader,
                 lambda value: value_bytes(encoded(found, bucket, value)),

@@ -220,14 +220,16 @@ class Primary:
         if len(self._writes) >= WRITES_MAX:
             done(Refused(BUSY, str(WRITES_MAX)))
             return
-        leases, loaded = self._leases, isinstance(request, Fill)
-        if (leases.current or leases.absent) and not isinstance(request, (Touch, Fill)):
+        touches, loaded = isinstance(request, Touch), isinstance(request, Fill)
+        leases = self._leases
+        if (leases.current or leases.absent) and not (touches or loaded):
             leases.written(request.bucket, request.key)
         self._clock.observe(request.clock)
         stamp = self._clock.tick()
         self._writes.begin(
             Write(
                 bucket, slot, request.key, value, stamp, deadline, until, existed, done,
+                touches,
                 loaded,
             )
         )  # fmt: skip

@@ -71,6 +71,7 @@ class Router:
         self.under_way: dict[Operation, None] = {}
         #: Links whose queue was full at the last try: who comes later waits, too.
         self.full: set[Link] = set()
+        self._stopped = False
         self._later: dict[Operation, float] = {}
         self._timer: Timer | None = None
 
@@ -145,6 +146,9 @@ class Router:
         One timer serves all, and a link whose queue is full is tried by one of
         them: thousands that wait for it cost next to nothing.
         """
+        if self._stopped:
+            operation.end(Refused(NOT_OWNER, "the node was stopped"))
+            return
         self._later.pop(operation, None)
         self._later[operation] = self.runtime.now() + RETRY_S
         if self._timer is None:
@@ -167,6 +171,9 @@ class Router:
         for operation in list(self._later):
             if self._later.pop(operation, None) is not None:
                 operation.attempt()
+        if not self._later and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def forget(self, operation: Operation) -> None:
         """An operation is over."""
@@ -181,6 +188,7 @@ class Router:
 
     def stop(self) -> None:
         """Nothing can be reached any more: end all that waits."""
+        self._stopped = True
         for operation in list(self.under_way):
             operation.end(Refused(NOT_OWNER, "the node was stopped"))
 

@@ -19,10 +19,10 @@ from mycorrizal.mycel.messages import (
     Scanned,
 )
 from mycorrizal.mycel.operations.routing import RETRY_S, Call, Router
-from mycorrizal.mycel.scan_messages import bits_of, is_set
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.placement import SLOTS, slot_of
 from mycorrizal.mycel.slots.routes import SETTLED
+from mycorrizal.mycel.slots.slotset import from_bytes, slotset, to_bytes
 from mycorrizal.runtime import Timer
 
 #: Bytes of keys in one answer.
@@ -56,14 +56,13 @@ def answer_scan(
     if bucket is None:
         return Refused(UNKNOWN_BUCKET, request.bucket)
     store, status = bucket.store, claims.routes.status
+    asked = from_bytes(request.slots)
     keys: list[bytes] = []
     after, looks, size_bytes = request.after, 0, 0
     for slot in range(request.slot, SLOTS):
-        if is_set(request.slots, slot) and (
-            status[slot] != SETTLED or looks >= LOOKS_MAX
-        ):
+        if asked >> slot & 1 and (status[slot] != SETTLED or looks >= LOOKS_MAX):
             return Scanned(tuple(keys), slot, after)
-        if not is_set(request.slots, slot) or not store.count(slot):
+        if not asked >> slot & 1 or not store.count(slot):
             after = b""
             continue
         while True:
@@ -157,7 +156,7 @@ class Scanning:
             self._bucket.settings.name,
             self._prefix,
             *self._place,
-            bits_of(slots),
+            to_bytes(slotset(slots)),
             limit,
         )
         if primary == router.claims.me:

@@ -43,17 +43,18 @@ class Write:
     back.
 
     :ivar until: When it is given up, monotonic.
+    :ivar touches: Whether it gives the value that there is another time to live.
+    :ivar loaded: Whether a loader gave it: whatever is written meanwhile is newer.
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
     :ivar held: Who holds it, by the link that said so.
     :ivar stands: Whether it was acknowledged, and the rest of its copies is on
         the way.
-    :ivar loaded: Whether a loader gave it: whatever is written meanwhile is newer.
     """
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "began", "waiting", "held", "stands", "loaded",
+        "done", "touches", "loaded", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class Write:
         until: float,
         existed: bool,
         done: Callable[[Answer], None],
+        touches: bool = False,
         loaded: bool = False,
     ) -> None:
         self.bucket = bucket
@@ -78,11 +80,12 @@ class Write:
         self.until = until
         self.existed = existed
         self.done = done
+        self.touches = touches
+        self.loaded = loaded
         self.began = 0.0
         self.waiting: set[bytes] = set()
         self.held: dict[bytes, object] = {}
         self.stands = False
-        self.loaded = loaded
 
 
 class Writes:
@@ -280,7 +283,8 @@ class Writes:
 
     def _keep(self, write: Write) -> None:
         bucket = write.bucket
-        if self._merge(write) and bucket.watches:
+        there_was = write.existed or write.value is not None
+        if self._merge(write) and there_was and bucket.watches:
             kind = EventKind.DELETE if write.value is None else EventKind.PUT
             bucket.changed(kind, write.key)
 

@@ -54,11 +54,15 @@ class Dropping:
         return sum(self.left_by_bucket().values())
 
     def left_by_bucket(self) -> dict[str, int]:
-        """How many of which bucket."""
+        """
+        How many of which bucket; of a node that leaves, also what it is primary
+        of until somebody else is.
+        """
+        led = self._claims.serving if self._view.me in self._view.leaving else 0
         return {
             name: sum(bucket.store.count(slot) for slot in slots_of(slots))
             for name, bucket in self._buckets.by_name.items()
-            if (slots := self._foreign(bucket))
+            if (slots := self._foreign(bucket) | bucket.store.held() & led)
         }
 
     def _foreign(self, bucket: OpenBucket) -> int:

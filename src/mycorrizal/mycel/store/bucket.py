@@ -204,6 +204,8 @@ class Bucket(SlotTable):
         if table is self._no_table:
             table = self._tables[slot] = {}
         table[key] = entry
+        if table.__sizeof__() != self._table_bytes[slot]:
+            self._grown(slot, table)
         if deadline != INF:
             self._due.file(entry, now)
         self._digests[slot] = None

@@ -16,6 +16,11 @@ from mycorrizal.mycel.store.lru import INF, Entry, new_ring, push, take_off
 from mycorrizal.mycel.store.sizing import OUTLIVED_BYTES, entry_bytes
 from mycorrizal.mycel.store.versions import DIGEST_MARGIN_S, slot_digest
 
+#: Bytes of a dict for each of its entries that are too many: a dict that has just
+#: doubled has 54.  (Below this number of entries it does not matter.)
+ROOMY_BYTES: Final = 64
+SMALL: Final = 32
+
 #: Entries take their slot's number from here, not an equal integer of their
 #: own: 32 bytes saved on each.
 SLOT_NUMBERS: Final = tuple(range(SLOTS))
@@ -54,8 +59,8 @@ class SlotTable(Counts):
 
     __slots__ = (
         "__weakref__", "_dead", "_digests", "_due", "_ends", "_followed", "_gone",
-        "_led", "_no_table", "_outlived", "_tables", "_tombstone_bytes",
-        "_tombstones_max", "capped", "cleared", "floors",
+        "_led", "_no_table", "_outlived", "_table_bytes", "_tables",
+        "_tombstone_bytes", "_tombstones_max", "capped", "cleared", "floors",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +70,8 @@ class SlotTable(Counts):
         # A slot without entries has no dict of its own: 64 KiB saved.
         self._no_table: dict[bytes, Entry] = {}
         self._tables = [self._no_table] * SLOTS
+        #: What each of them takes, to see when it has grown.
+        self._table_bytes = [0] * SLOTS
         self._led, self._followed, self._dead = new_ring(), new_ring(), new_ring()
         #: The ring of use of each slot's values: of the slots this node is
         #: primary of, or of the others.
@@ -225,6 +232,16 @@ class SlotTable(Counts):
             self.entries += 1
             push(self._ends[entry.slot], entry)
         self.size_bytes += size_bytes
+
+    def _grown(self, slot: int, table: dict[bytes, Entry]) -> None:
+        """
+        A slot's dict has grown; where entries come and go it grows to thrice
+        what it holds, so it is made anew if it holds too little for its size.
+        """
+        count = len(table)
+        if count > SMALL and table.__sizeof__() > ROOMY_BYTES * count:
+            table = self._tables[slot] = dict(table)
+        self._table_bytes[slot] = table.__sizeof__()
 
     def _give_up(self, entry: Entry) -> None:
         """Take an entry off its ring of use and out of the counts."""
