@@ -83,6 +83,17 @@ class WorkloadTests(Quiet, SynchronousTestCase):
         (operation,) = self.done()
         self.assertEqual((operation.outcome, self.workload.under_way), (INFO, {}))
 
+    def test_given_up_after_death(self) -> None:
+        """What a client gives up when its node is dead has ended already."""
+        done: Deferred[None] = Deferred()
+        number = self.history.invoke(0.0, "c0", "get", MAIN, "k1")
+        self.workload._watch(done, number, 1, "get")
+        self.workload.lost(1)
+        done.cancel()
+        self.assertIsNone(self.successResultOf(done))
+        (operation,) = self.done()
+        self.assertEqual(operation.error, "the node died")
+
     def test_failures(self) -> None:
         """Some errors say that nothing happened; others leave it open."""
         for error, outcome in (

@@ -249,7 +249,8 @@ class Workload:
         self.under_way[number] = node, self.arena.lives[node]
 
         def ok(result: Any) -> None:
-            del self.under_way[number]
+            if self.under_way.pop(number, None) is None:
+                return  # Its node died.
             value, version, copies, existed = self._read(op, node_id, result)
             ended = self.history.end(
                 self.arena.world.now_s, number, OK,
@@ -259,7 +260,8 @@ class Workload:
                 self._acknowledged(ended)
 
         def failed(failure: Failure) -> None:
-            del self.under_way[number]
+            if self.under_way.pop(number, None) is None:
+                return
             error = failure.value
             known = isinstance(error, (MycorrizalError, CancelledError))
             certain = isinstance(error, _FAILED) or (
