@@ -80,7 +80,7 @@ def _compare(
             yield f"{place} is on {on}, its owners are {wanted}"
         versions = {copies[key] for copies in held.values() if key in copies}
         if len(versions) > 1:
-            yield f"{place} has {len(versions)} versions: {sorted(versions)[:3]}"
+            yield f"{place} has {len(versions)} versions: {sorted(versions, key=repr)[:3]}"
 
 
 def _lapsed(
