@@ -59,8 +59,6 @@ APIS = (
     "mycel/api/*",
     "mycel/cache.py",
     "mycel/cached.py",
-    "mycel/loading.py",
-    "mycel/near/calls.py",
     "mycel/near/wiring.py",
     "mycel/operations/*",
     "mycel/moves.py",

@@ -14,6 +14,7 @@ from mycorrizal import (
     Cache,
     Cached,
     CacheError,
+    CodecError,
     ConfigError,
     MsgpackCodec,
     UnknownBucket,
@@ -136,8 +137,23 @@ class CachedTests(ClusterTestCase):
         """What can't be decoded when it is new is an error, not a loop."""
         codec = MsgpackCodec(int)
         wrong = cached(self.cluster[0], "b", codec=codec)(self.database.user)
-        self.failure_of(msgspec.ValidationError, wrong(7))
+        self.failure_of(CodecError, wrong(7))
         self.assertLessEqual(len(self.database.asked), 2)
+
+    def test_bucket_codec(self) -> None:
+        """Without a codec of its own a function has that of the bucket."""
+        for number in range(3):
+            self.cluster[number].cache().use_codec("b", MsgpackCodec(User))
+        users = [
+            cached(node, "b", key=str)(self.database.user)
+            for node in self.cluster.running
+        ]
+        for user in users:
+            self.assertEqual(self.result_of(user(7)), User(7, "Ada"))
+        self.assertEqual(self.result_of(self.cache(1).get("b", "7")), User(7, "Ada"))
+        self.assertEqual(self.database.asked, [7])
+        own = cached(self.cluster[2], "b", key=str, codec="json")(self.database.user)
+        self.assertEqual(self.result_of(own.refresh(7)), {"number": 7, "name": "Ada"})
 
     def test_cancel(self) -> None:
         """Cancelling a call cancels what the function waits for."""

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import capturedLogs
 
 from mycorrizal import (
-    CacheError,
+    CodecError,
     ConfigError,
     Indeterminate,
     KeyTooLarge,
@@ -23,7 +23,10 @@ from mycorrizal import (
 )
 from mycorrizal.mycel.config import LOAD_MS_MAX, LOAD_TIMEOUT_S, VALUE_BYTES_MAX
 from mycorrizal.mycel.leases import LEASES_MAX
+from mycorrizal.mycel.messages import NEVER
+from mycorrizal.mycel.operations import loading
 from mycorrizal.mycel.operations.loading import FILL_WAIT_S
+from mycorrizal.mycel.slot_messages import Push, Pushed
 from tests.mycel.loaders import LoadingTestCase
 
 
@@ -158,6 +161,55 @@ class WrittenMeanwhileTests(LoadingTestCase):
         self.assertEqual(self.result_of(result), b"loaded")
         self.assertEqual(self.read(), b"put")
 
+    def test_other_writes(self) -> None:
+        """So it is with many keys, with conditions, and with what others bring."""
+        cache, key = self.cache(1), self.key
+        for write in (
+            lambda: cache.put_many("b", {key: b"put"}),
+            lambda: cache.add("b", key, b"put"),
+            lambda: self.push(b"put"),
+        ):
+            self.result_of(cache.delete("b", key))
+            own, loads = self.load(2), len(self.loader.calls)
+            loaded = self.called(loads + 1)
+            self.result_of(write())
+            loaded.callback(b"old")
+            self.assertEqual(self.result_of(own), b"old")
+            self.assertEqual(self.read(), b"put")
+
+    def push(self, value: bytes) -> Deferred[Any]:
+        """Let the replica bring a newer version to the primary."""
+        mycel, done = self.cluster[1].mycel, Deferred[Any]()
+        stamp = mycel.clock.tick()
+        pushed = Pushed(self.key.encode(), value, stamp, mycel.claims.me, NEVER)
+        primary = self.cluster[0].mycel.claims.me
+        mycel.ask(primary, Push("b", (pushed,)), 5, done.callback)
+        return done
+
+    def test_clear(self) -> None:
+        """What was loaded before its bucket was cleared is not stored."""
+        own = self.load(2)
+        loaded = self.called(1)
+        self.result_of(self.cache(1).clear("b"))
+        loaded.callback(b"old")
+        self.assertEqual(self.result_of(own), b"old")
+        self.assertIsNone(self.read())
+        self.nothing_is_left()
+
+    def test_drop(self) -> None:
+        """When its bucket is dropped nobody waits for it, and nothing is stored."""
+        own = self.load(2)
+        loaded = self.called(1)
+        other = self.load(1)
+        self.cluster.advance(0.5)
+        self.result_of(self.cache(1).drop_bucket("b"))
+        self.failure_of(UnknownBucket, other)
+        self.result_of(self.cache(0).create_bucket("b"))
+        loaded.callback(b"old")
+        self.assertEqual(self.result_of(own), b"old")
+        self.assertIsNone(self.read())
+        self.nothing_is_left()
+
 
 class FailureTests(LoadingTestCase):
     """Loaders that fail."""
@@ -200,8 +252,8 @@ class FailureTests(LoadingTestCase):
     def test_not_bytes(self) -> None:
         """What is no value is refused with a sentence."""
         loader: Any = lambda: "text"  # noqa: E731
-        error = self.failure_of(CacheError, self.load(2, loader))
-        self.assertIn("a loader returns bytes or None, not str", str(error))
+        error = self.failure_of(CodecError, self.load(2, loader))
+        self.assertIn("a value is bytes, not str; use_codec", str(error))
         large = self.load(2, lambda: bytes(VALUE_BYTES_MAX + 1))
         self.failure_of(ValueTooLarge, large)
         value = self.result_of(self.load(2, lambda: bytes(VALUE_BYTES_MAX)))
@@ -353,6 +405,61 @@ class TimeTests(LoadingTestCase):
         self.failureResultOf(call, NotRunning)
 
 
+class CodecTests(LoadingTestCase):
+    """What loaders give and callers get has the bucket's codec between."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(3):
+            self.cache(number).use_codec("b", "json")
+
+    def test_bucket(self) -> None:
+        """All get what the codec makes of it, the one whose loader it is too."""
+        calls = [self.load(number) for number in range(3)]
+        self.called(1).callback(("a", 1))
+        for number, call in enumerate(calls):
+            self.assertEqual(self.result_of(call), ["a", 1])
+            self.assertEqual(self.read(number), ["a", 1])
+        self.assertEqual(self.result_of(self.load(0)), ["a", 1])
+
+    def test_own(self) -> None:
+        """A call may have a codec of its own, or none."""
+        loader: Any = lambda: {"a": 1}  # noqa: E731
+        value = self.result_of(self.load(2, loader, codec="msgpack"))
+        self.assertEqual(value, {"a": 1})
+        entry = self.result_of(self.cache(0).entry("b", self.key, raw=True))
+        self.assertEqual(entry.value, b"\x81\xa1a\x01")
+        data = self.result_of(self.load(1, codec="bytes"))
+        self.assertEqual(data, b"\x81\xa1a\x01")
+        self.failure_of(ConfigError, self.load(1, codec="xml"))
+
+    def test_cannot_encode(self) -> None:
+        """What the codec can't encode is an error of its caller; the next one loads."""
+        own, other = self.load(2), self.load(1)
+        loaded = self.called(1)
+        self.cluster.advance(0.5)
+        loaded.callback(object())
+        self.failure_of(CodecError, own)
+        self.failure_of(LoadFailed, other)
+        self.assertEqual(self.result_of(self.load(1, lambda: 5)), 5)
+
+    def test_nothing(self) -> None:
+        """None is no value, whatever the codec makes of it."""
+        self.assertIsNone(self.result_of(self.load(2, lambda: None, negative_ttl_s=9)))
+        self.assertIsNone(self.result_of(self.load(1)))
+        self.assertEqual(self.loader.calls, [])
+
+    def test_cannot_decode(self) -> None:
+        """What can't be decoded, as another version made it, is loaded anew."""
+        self.cache(2).keep_near("b")
+        self.cluster.advance(1)
+        for number in range(3):
+            put = self.cache(0).put("b", self.key, b"{", raw=True)
+            self.result_of(put)
+            self.assertEqual(self.result_of(self.load(number, lambda: 7)), 7)
+            self.assertEqual(self.read(number), 7)
+
+
 class TermsTests(LoadingTestCase):
     """For how long what was loaded is kept."""
 
@@ -451,6 +558,16 @@ class TermsTests(LoadingTestCase):
         call = cache.get_or_load("b", "k" * 1025, self.loader)
         self.failureResultOf(call, KeyTooLarge)
 
+    def test_too_many_here(self) -> None:
+        """So many loads may be under way on one node; one more is refused."""
+        self.patch(loading, "LOADS_MAX", 2)
+        calls = [self.load(2), self.load(2)]
+        self.failure_of(TooManyLoads, self.load(2))
+        self.called(1).callback(b"v")
+        for call in calls:
+            self.assertEqual(self.result_of(call), b"v")
+        self.assertEqual(self.result_of(self.load(2)), b"v")
+
     def test_too_many(self) -> None:
         """What one node can't keep track of is refused by name."""
         leases = self.cluster[0].mycel._primary.leasing.leases
@@ -525,6 +642,8 @@ class StaleTests(LoadingTestCase):
         self.cluster.advance(1)
         self.assertEqual(self.loader.cancelled, 1)
         self.assertEqual(len(self.flushLoggedErrors(Indeterminate)), 1)
+        # The primary has heard that nobody loads it now.
+        self.cluster.advance(0.1)
         self.assertEqual(self.result_of(self.load(0, stale_s=5)), b"old")
         self.called(2).callback(b"new")
         self.nothing_is_left()

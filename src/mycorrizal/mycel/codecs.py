@@ -38,8 +38,10 @@ class JsonCodec:
     """
 
     type: Any = Any
-    _encoder: Any = attrs.field(init=False, repr=False, factory=msgspec.json.Encoder)
-    _decoder: Any = attrs.field(init=False, repr=False)
+    _encoder: Any = attrs.field(
+        init=False, repr=False, eq=False, factory=msgspec.json.Encoder
+    )
+    _decoder: Any = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         self._decoder = msgspec.json.Decoder(self.type)
@@ -63,8 +65,10 @@ class MsgpackCodec:
     """
 
     type: Any = Any
-    _encoder: Any = attrs.field(init=False, repr=False, factory=msgspec.msgpack.Encoder)
-    _decoder: Any = attrs.field(init=False, repr=False)
+    _encoder: Any = attrs.field(
+        init=False, repr=False, eq=False, factory=msgspec.msgpack.Encoder
+    )
+    _decoder: Any = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         self._decoder = msgspec.msgpack.Decoder(self.type)

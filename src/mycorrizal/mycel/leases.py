@@ -229,10 +229,10 @@ class Leases:
 
     def moved(self, mine: Callable[[int], bool]) -> list[Wish]:
         """
-        Slots have changed hands: of a slot that is not this node's, or is to
-        be settled first, others may have written any key.
+        Slots have changed hands: of a slot that is not this node's, or of which
+        others hold what is not here, others may have written any key.
 
-        :param mine: Whether a slot is this node's, and settled.
+        :param mine: Whether a slot is as it was.
         :return: Those who waited, to ask whoever is primary now.
         """
         self.absent = {

@@ -44,7 +44,7 @@ from mycorrizal.mycel.slots.leveling import Leveling
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.repair import Repair
-from mycorrizal.mycel.slots.slotset import slots_of, slotset
+from mycorrizal.mycel.slots.slotset import NO_SLOTS, slots_of, slotset
 from mycorrizal.mycel.slots.view import SlotMember, View
 from mycorrizal.nodosum import NodosumService, PeerState
 
@@ -238,27 +238,30 @@ class Moves:
         self._perform(self.claims.doubted(node_key, slots, self._now()))
 
     def _perform(self, effects: Effects) -> None:
-        changed = False
+        stale, vouched = NO_SLOTS, True
         for effect in effects:
-            changed |= isinstance(effect, (Began, Ended, Fetchable))
             match effect:
                 case AskClaim(node_key, claim):
                     self._ask_claim(node_key, claim)
                 case Began(slots):
                     self._lead(slots, True)
+                    vouched = False
                 case Ended(slots):
                     self._lead(slots, False)
+                    stale |= slots
                     for write in self._writes.stop(slots):
                         self._make_anew(write)
                 case Fetchable(node_key):
+                    stale |= self.claims.held_by(node_key)
                     self._primary.holders_changed()
                     self.fetching.begin(node_key)
                 case Tell(node_key, moved):
                     self._ask(node_key, moved, CLAIM_TIMEOUT_S, lambda _: None)
                 case _:
                     assert_never(effect)
-        if changed:
-            self._primary.leasing.slots_moved()
+        if stale:
+            self._primary.leasing.slots_moved(stale)
+        if stale or not vouched:
             self._near.slots_moved()
         if effects:
             self._router.wake()

@@ -10,11 +10,22 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from mycorrizal import ConfigError, Indeterminate, NotRunning, UnknownBucket
+from mycorrizal import (
+    CodecError,
+    ConfigError,
+    Indeterminate,
+    JsonCodec,
+    NotRunning,
+    UnknownBucket,
+)
 from mycorrizal.mycel.config import LIMIT_MAX
-from mycorrizal.mycel.messages import NEVER, Copy
+from mycorrizal.mycel.messages import NEVER
 from mycorrizal.mycel.near.copies import CHECK_S, FRESH_S, NearStats
 from mycorrizal.mycel.near.streams import SUBSCRIBED_S
+from mycorrizal.mycel.slot_messages import Claim, Push, Pushed
+from mycorrizal.mycel.slots.effects import Began, Fetchable
+from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slots.slotset import NO_SLOTS, to_bytes
 from mycorrizal.testing import seeds
 from tests.mycel.cases import ClusterTestCase
 
@@ -79,7 +90,7 @@ class ReadTests(NearTestCase):
         self.assertEqual(self.stats().voided, 0)
 
     def test_every_kind_of_write(self) -> None:
-        """Put, put_ttl, delete and load end it, on whichever node they are asked."""
+        """Whatever writes it ends it, on whichever node it is asked."""
         for number in range(3):
             cache = self.cache(number)
             for write in (
@@ -87,8 +98,14 @@ class ReadTests(NearTestCase):
                 lambda: cache.put_ttl("b", self.key, 60),  # noqa: B023
                 lambda: cache.get_or_load("b", self.key, lambda: b"x", anew=True),  # noqa: B023
                 lambda: cache.delete("b", self.key),  # noqa: B023
+                lambda: cache.replace("b", self.key, b"v"),  # noqa: B023
+                lambda: cache.put_many("b", {self.key: b"v"}),  # noqa: B023
+                lambda: cache.delete_many("b", [self.key]),  # noqa: B023
+                lambda: cache.clear("b"),  # noqa: B023
             ):
                 self.put(b"v1")
+                # After a clear nothing is kept until the primaries were asked.
+                self.cluster.advance(CHECK_S)
                 self.read()
                 self.assertIsNotNone(self.at_once())
                 self.result_of(write())
@@ -104,6 +121,33 @@ class ReadTests(NearTestCase):
             self.assertEqual(self.read(), value)
         self.result_of(self.cache(2).delete("b", self.key))
         self.assertIsNone(self.read())
+
+    def test_codec(self) -> None:
+        """A copy is read with the bucket's codec, as its original is."""
+        for number in range(3):
+            self.cache(number).use_codec("b", "json")
+        self.result_of(self.cache(0).put("b", self.key, {"a": [1]}))
+        self.assertEqual(self.result_of(self.cache(2).get("b", self.key)), {"a": [1]})
+        call = self.cache(2).get("b", self.key)
+        self.assertEqual(self.successResultOf(call), {"a": [1]})
+        self.cache(2).use_codec("b", JsonCodec(int))
+        call = self.cache(2).get("b", self.key)
+        self.failureResultOf(call, CodecError)
+
+    def test_dropped(self) -> None:
+        """Of a bucket that was dropped nothing is read, nor kept."""
+        self.read()
+        self.result_of(self.cache(0).drop_bucket("b"))
+        self.failure_of(UnknownBucket, self.cache(2).get("b", self.key))
+        self.assertEqual((self.stats().entries, self.stats().size_bytes), (0, 0))
+        self.assertEqual(self.cluster[0].mycel.near._streams, {})
+        self.result_of(self.cache(0).create_bucket("b"))
+        self.cluster.until(self.cluster.converged)
+        self.cluster.advance(CHECK_S)
+        self.assertIsNone(self.read())
+        self.put(b"v2")
+        self.assertEqual(self.read(), b"v2")
+        self.assertEqual(self.at_once(), b"v2")
 
     def test_delete_of_what_was_evicted(self) -> None:
         """A delete counts for a value that its owners have evicted before."""
@@ -306,6 +350,10 @@ class TrustTests(NearTestCase):
             lambda: cache.put("b", self.key, b"v2"),
             lambda: cache.delete("b", self.key),
             lambda: cache.get_or_load("b", self.key, lambda: b"v2", anew=True),
+            lambda: cache.replace("b", self.key, b"v2"),
+            lambda: cache.put_many("b", {self.key: b"v2"}),
+            lambda: cache.delete_many("b", [self.key]),
+            lambda: cache.clear("b"),
         ):
             self.put(b"v1")
             self.cluster.advance(2)
@@ -323,6 +371,46 @@ class TrustTests(NearTestCase):
             self.cluster[number].mycel.near.slots_moved()
             self.cluster.advance(0.01)
             self.assertIsNone(self.at_once())
+
+    def test_slot_lost(self) -> None:
+        """So it is when its primary finds that the slot is another's, or unsettled."""
+        primary, other = (self.cluster[number].mycel for number in (0, 1))
+        life = other.claims.me, other.nodosum.me.incarnation
+        slot = slot_of(primary.buckets.by_name["b"].seed, self.key.encode())
+
+        def holds_more() -> None:
+            primary.claims._holders[life[0]] = 1 << slot
+            primary.moves._perform((Fetchable(life[0]),))
+
+        for happens in (
+            holds_more,
+            lambda: primary.moves._perform((Began(1 << slot),)),
+            lambda: primary.moves.copy_refused(slot, life),
+        ):
+            self.assertEqual(self.at_once(), b"v1")
+            happens()
+            self.cluster.advance(0.01)
+            self.assertIsNone(self.at_once())
+            self.settle()
+            self.read()
+
+    def test_claimed_by_another(self) -> None:
+        """Whoever is asked for a slot trusts what was said of it before no more."""
+        other, reader = (self.cluster[number].mycel for number in (1, 2))
+        life = other.claims.me, other.nodosum.me.incarnation
+        reader.moves.claimed(life, Claim(to_bytes(NO_SLOTS), 0))
+        self.assertIsNone(self.at_once())
+
+    def test_fetched(self) -> None:
+        """What its primary fetches from another holder ends it, too."""
+        entry = self.result_of(self.cache(0).entry("b", self.key))
+        stamp, origin = entry.version
+        mycel = self.cluster[0].mycel
+        pushed = Pushed(self.key.encode(), b"newer", stamp + 1, origin, NEVER)
+        mycel.moves.fetching._take(mycel.buckets.by_name["b"], pushed)
+        self.cluster.advance(0.01)
+        self.assertIsNone(self.at_once())
+        self.assertEqual(self.read(), b"newer")
 
     def test_link_lost(self) -> None:
         """With the link to its primary a copy is gone, though both live on."""
@@ -352,9 +440,9 @@ class TrustTests(NearTestCase):
         """A newer version that another owner brings, as after a cut, ends it too."""
         entry = self.result_of(self.cache(0).entry("b", self.key))
         stamp, origin = entry.version
-        copy = Copy("b", self.key.encode(), b"newer", stamp + 1, origin, NEVER)
-        primary = self.cluster[0].nodosum.me.node_key
-        self.cluster[1].mycel.ask(primary, copy, 5, lambda answer: None)
+        pushed = Pushed(self.key.encode(), b"newer", stamp + 1, origin, NEVER)
+        primary, push = self.cluster[0].nodosum.me.node_key, Push("b", (pushed,))
+        self.cluster[1].mycel.ask(primary, push, 5, lambda answer: None)
         self.cluster.advance(0.01)
         self.assertIsNone(self.at_once())
         self.assertEqual(self.read(), b"newer")

@@ -19,10 +19,12 @@ from mycorrizal.mycel.messages import (
     Found,
     Leased,
     Load,
+    PutIf,
     Refused,
 )
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS
 from tests.mycel.operations.test_primary import PrimaryTestCase
-from tests.mycel.parts import ME, A, B, members
+from tests.mycel.parts import ME, A, B
 
 
 class LeasingTestCase(PrimaryTestCase):
@@ -92,7 +94,9 @@ class LoadTests(LeasingTestCase):
         self.load(1)
         before = self.load(2)
         # There is nothing to delete, and the delete counts all the same.
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        deleted = self.answer_to(self.put(None))
+        assert isinstance(deleted, Done)
+        self.assertFalse(deleted.existed)
         after = self.load(3)
         self.assertEqual(after, [Leased()])
         last = self.load(4)
@@ -111,6 +115,43 @@ class LoadTests(LeasingTestCase):
         self.assertEqual(self.fill(1, b"loaded"), Done(existed=False))
         self.assertEqual(waited, [Found(b"loaded")])
         self.assertEqual(self.read()[0], b"put")
+
+    def test_put_on_condition_meanwhile(self) -> None:
+        """So does what is added, unless there was a value and nothing was written."""
+        self.load(1)
+        self.perform(PutIf("b", self.key, b"added", 0, False, 0))
+        self.assertEqual(self.fill(1, b"loaded"), Done(existed=False))
+        self.assertEqual(self.read()[0], b"added")
+        self.load(2, anew=True)
+        self.perform(PutIf("b", self.key, b"more", 0, False, 0))
+        self.assertEqual(self.fill(2, b"loaded"), Done(copies=1))
+        self.assertEqual(self.read()[0], b"loaded")
+
+    def test_cleared_meanwhile(self) -> None:
+        """What was loaded before its bucket was cleared is not stored."""
+        self.load(1)
+        waited = self.load(2)
+        self.primary.leasing.emptied("other", dropped=True)
+        self.primary.leasing.emptied("b", dropped=False)
+        self.assertEqual(self.load(3), [Leased()])
+        self.assertEqual(self.fill(1, b"old"), Done(existed=False))
+        self.assertEqual(waited, [Found(b"old")])
+        self.assertIsNone(self.read()[0])
+        self.assertEqual(self.fill(3, b"new"), Done(copies=1))
+
+    def test_dropped_meanwhile(self) -> None:
+        """When the bucket is dropped nobody waits for its values any more."""
+        self.load(1)
+        waited = self.load(2)
+        self.primary.leasing.emptied("b", dropped=True)
+        self.assertEqual(waited, [Refused(UNKNOWN_BUCKET, "b")])
+        self.assertEqual(len(self.primary.leasing.leases), 0)
+
+    def test_nothing_there(self) -> None:
+        """That a loader found nothing is written nowhere."""
+        self.load(1)
+        self.assertEqual(self.fill(1, None, 1000), Done())
+        self.assertEqual(self.parts.bucket.store.tombstones, 0)
 
     def test_touch_changes_nothing(self) -> None:
         """A new time to live is no write of a value."""
@@ -323,7 +364,7 @@ class OwnersTests(LeasingTestCase):
         two = self.load(2)
         self.perform(Fill("b", self.key, 1, b"v", NEVER, 0))
         self.parts.clock.advance(5)
-        self.writes.expire()
+        self.writes.tick()
         self.assertEqual(two, [Found(b"v")])
         (refused,) = self.answers
         assert isinstance(refused, Refused)
@@ -343,25 +384,25 @@ class OwnersTests(LeasingTestCase):
         """When the slot is another's, who waits is sent there; nothing is filled."""
         self.load(1)
         waited = self.load(2)
-        self.parts.view.change(members(A, B)[1:])
-        self.primary.members_changed()
+        self.parts.claims.forget(self.parts.now())
+        self.primary.leasing.slots_moved(ALL_SLOTS)
+        self.assertEqual(waited, [Refused(NOT_OWNER)])
+        fill = Fill("b", self.key, 1, b"v", NEVER, 0)
+        self.assertEqual(self.answer_to(fill), Refused(NOT_OWNER))
+
+    def test_another_has_written(self) -> None:
+        """When others hold what is not here, what was loaded is not stored."""
+        self.load(1)
+        waited = self.load(2)
+        self.primary.leasing.slots_moved(1 << self.slot)
         self.assertEqual(waited, [Refused(NOT_OWNER)])
         self.assertEqual(self.fill(1, b"v"), Done(existed=False))
 
-    def test_unsettled(self) -> None:
-        """So it is when others may have written while the slot was theirs."""
-        self.load(1)
-        waited = self.load(2)
-        self.parts.view.returned()
-        self.primary.members_changed()
-        self.assertEqual(waited, [Refused(NOT_OWNER)])
-
     def test_stays(self) -> None:
-        """A change of members that leaves the slot alone leaves its loads alone."""
+        """A move that leaves the slot alone leaves its loads alone."""
         self.load(1)
         waited = self.load(2)
-        self.parts.view.change(members())
-        self.primary.members_changed()
+        self.primary.leasing.slots_moved(ALL_SLOTS & ~(1 << self.slot))
         self.assertEqual(waited, [])
-        self.assertEqual(self.fill(1, b"v"), Done(copies=1))
+        self.assertEqual(self.fill(1, b"v"), Done(copies=2))
         self.assertEqual(waited, [Found(b"v")])

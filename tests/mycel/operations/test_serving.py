@@ -9,14 +9,18 @@ from typing import cast
 from mycorrizal.mycel.messages import (
     BUSY,
     NOT_OWNER,
+    TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
     Asked,
     Done,
     Events,
+    Forgo,
     Found,
     Get,
     GetMany,
+    Leased,
+    Load,
     Many,
     Put,
     Refused,
@@ -169,6 +173,32 @@ class ServingTests(RouterTestCase):
         self.parts.ask.answer(Done())
         self.serve(4, put)
         self.assertEqual(len(self.parts.ask.asked), 2)
+
+    def test_loads_hold_up_nobody(self) -> None:
+        """Those who wait for a loader do not count among the others."""
+        self.patch(serving, "SERVED_MAX", 1)
+        self.patch(serving, "WAITERS_MAX", 2)
+        loads = [Load("b", self.ours, B, token, 1000) for token in range(1, 5)]
+        self.serve(1, loads[0])
+        self.assertEqual(self.replies(loads[0]), [Leased()])
+        for call_id in (2, 3):
+            self.serve(call_id, loads[call_id - 1])
+        self.serve(4, loads[3])
+        (_, refused) = self.replies(loads[3])
+        assert isinstance(refused, Refused)
+        self.assertEqual((refused.reason, len(self.serving)), (TOO_MANY, 2))
+        self.serve(5, Put("b", self.ours, b"value", 0, 0))
+        self.assertEqual(len(self.parts.ask.asked), 1)
+
+    def test_load_given_up(self) -> None:
+        """Who waited for a loader and gives up gets no answer, and loads nothing."""
+        loads = [Load("b", self.ours, B, token, 1000) for token in (1, 2)]
+        for call_id in (1, 2):
+            self.serve(call_id, loads[call_id - 1])
+        self.serving.cancelled(2, cast(Link, self.caller))
+        self.serve(3, Forgo("b", self.ours, 1))
+        self.assertEqual([call_id for call_id, _ in self.caller.replies], [1, 3])
+        self.assertEqual(len(self.serving), 0)
 
 
 class _Route:

@@ -83,24 +83,27 @@ class LoadingCalls(Calls):
             `Indeterminate` if the time is over; with `TooManyLoads`; or as
             `get`.  Cancelling it cancels the loader.
         """
+        terms = Terms(loader, ttl_s, negative_ttl_s, jitter, stale_s, timeout_s, anew)
+        return self._have_value(bucket, key, terms, codec)
+
+    def _have_value(
+        self, bucket: str, key: str | bytes, terms: Terms, codec: Codec | str | None
+    ) -> Deferred[Any]:
+        """Check what the caller gave, and have the bytes through the codec."""
         try:
-            self._check(bucket, timeout_s)
+            self._check(bucket, terms.timeout_s)
             raw, opened = key_bytes(key), self._buckets[bucket]
             found = self._codec(bucket) if codec is None else find_codec(codec)
-            terms = Terms(
-                loader,
-                lambda value: value_bytes(encoded(found, bucket, value)),
-                opened.settings.ttl_s if ttl_s == 0 else ttl_s,
-                negative_ttl_s,
-                jitter,
-                stale_s,
-                timeout_s,
-                anew,
-            )
             _check_terms(terms)
         except MycorrizalError as error:
             return fail(error)
-        until = self._awake() + timeout_s
+
+        def encode(value: Any) -> bytes:
+            return value_bytes(encoded(found, bucket, value))
+
+        ttl_s = opened.settings.ttl_s if terms.ttl_s == 0 else terms.ttl_s
+        terms = attrs.evolve(terms, ttl_s=ttl_s, encode=encode)
+        until = self._awake() + terms.timeout_s
         call = self._have(opened, raw, terms)
         if found is None:
             return call
@@ -114,7 +117,7 @@ class LoadingCalls(Calls):
                 again = self._have(opened, raw, self._left(terms, until, anew=True))
                 return again.addCallback(decode, True)
 
-        return call.addCallback(decode, anew)
+        return call.addCallback(decode, terms.anew)
 
     def _left(self, terms: Terms, until: float, *, anew: bool) -> Terms:
         """The terms for what is left of the time."""

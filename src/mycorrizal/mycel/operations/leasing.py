@@ -26,7 +26,6 @@ from mycorrizal.mycel.messages import (
     Refused,
     remaining_ms,
 )
-from mycorrizal.mycel.slots.routes import SETTLED
 
 OnDone = Callable[[Answer], None]
 
@@ -40,20 +39,14 @@ class Leasing:
     """
     The loads of the slots that this node is primary of.
 
-    :param status: What this node is to each slot, see `Routes`.
     :param now: The monotonic clock.
     :ivar leases: Who loads what, and who waits.
     """
 
     def __init__(
-        self,
-        status: bytearray,
-        now: Callable[[], float],
-        perform: Perform,
-        store: Store,
+        self, now: Callable[[], float], perform: Perform, store: Store
     ) -> None:
         self.leases = Leases()
-        self._status = status
         self._now = now
         self._perform = perform
         self._store = store
@@ -144,11 +137,13 @@ class Leasing:
         if self.leases:
             self._again(self.leases.lost(node_key))
 
-    def slots_moved(self) -> None:
-        """Slots have changed hands: who waits for one is to ask its primary."""
+    def slots_moved(self, slots: int) -> None:
+        """
+        These slots are another's, or others may have written their keys: who
+        waits for one is to ask its primary.
+        """
         if self.leases:
-            status = self._status
-            waiters = self.leases.moved(lambda slot: status[slot] == SETTLED)
+            waiters = self.leases.moved(lambda slot: not slots >> slot & 1)
             _tell(waiters, Refused(NOT_OWNER))
 
     def emptied(self, name: str, *, dropped: bool) -> None:

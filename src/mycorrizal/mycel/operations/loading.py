@@ -26,6 +26,7 @@ from mycorrizal.errors import (
     TooManyLoads,
     UnknownBucket,
 )
+from mycorrizal.mycel.arguments import value_bytes
 from mycorrizal.mycel.config import (
     LOAD_MS_MAX,
     LOAD_TIMEOUT_S,
@@ -75,23 +76,23 @@ class Terms:
     """
     How one caller wants a key to be loaded.
 
-    :ivar encode: Makes bytes of what the loader gives; may raise anything.
     :ivar ttl_s: Of the value, the bucket's default worked out; None: for ever.
     :ivar negative_ttl_s: How long it is remembered that there is none; None:
         for ever.
     :ivar jitter: Share of `ttl_s` that may be taken off, by chance.
     :ivar stale_s: How long it is served beyond `ttl_s` while it is loaded again.
     :ivar anew: Whether to load though there is a value.
+    :ivar encode: Makes bytes of what the loader gives; may raise anything.
     """
 
     loader: Loader
-    encode: Callable[[Any], bytes]
     ttl_s: float | None
     negative_ttl_s: float | None = 0
     jitter: float = 0
     stale_s: float = 0
     timeout_s: float = LOAD_TIMEOUT_S
     anew: bool = False
+    encode: Callable[[Any], bytes] = value_bytes
 
     def ttl_ms(self, value: bytes | None, random: Callable[[], float]) -> int:
         """How long the value, or that there is none, is kept."""

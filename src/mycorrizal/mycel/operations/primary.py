@@ -78,7 +78,7 @@ class Primary:
         self._now = now
         self._administer = administer
         self._fetched: set[tuple[str, bytes]] = set()
-        self.leasing = Leasing(claims.routes.status, now, self.perform, self._fill)
+        self.leasing = Leasing(now, self.perform, self._fill)
         self._leases = self.leasing.leases
 
     def holders_changed(self) -> None:
