@@ -252,6 +252,7 @@ class BucketMachine(RuleBasedStateMachine):
         for slot in range(3):
             for entry in self.bucket.scan(slot, b"", 99):
                 held[entry.key] = Copy(entry.value, entry.version, entry.deadline)
+            assert self.bucket.held() >> slot & 1 == (self.bucket.count(slot) > 0)
         assert held == self.model
         stats = self.bucket.stats()
         buried = sum(copy.value is None for copy in held.values())

@@ -26,6 +26,18 @@ class SlotTests(BucketTestCase):
         self.assertEqual(self.bucket.count(5), 3)
         self.assertEqual(self.bucket.count(7), 0)
 
+    def test_held(self) -> None:
+        """Which slots hold something is known, tombstones included."""
+        self.assertEqual(self.bucket.held(), 1 << 5 | 1 << 6)
+        self.delete(b"4", slot=6)
+        self.delete(b"8", slot=1023)
+        self.assertEqual(self.bucket.held(), 1 << 5 | 1 << 6 | 1 << 1023)
+        self.bucket.drop_slot(5, Cause.MOVED)
+        self.bucket.remove(6, b"4", Cause.EVICTED)
+        self.assertEqual(self.bucket.held(), 1 << 1023)
+        self.put(b"1", slot=5)
+        self.assertEqual(self.bucket.held(), 1 << 5 | 1 << 1023)
+
     def test_remove(self) -> None:
         """What is removed leaves nothing, and whoever asked is told why."""
         self.assertTrue(self.bucket.remove(5, b"1", Cause.EVICTED))

@@ -203,6 +203,7 @@ class Bucket(SlotTable):
         table = self._tables[slot]
         if table is self._no_table:
             table = self._tables[slot] = {}
+            self._held |= 1 << slot
         table[key] = entry
         if table.__sizeof__() != self._table_bytes[slot]:
             self._grown(slot, table)
