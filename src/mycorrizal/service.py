@@ -82,6 +82,7 @@ class Mycorrizal(MultiService):
                 cluster_name=config.cluster_name,
                 tls=config.tls,
                 hello=config.hello,
+                compression=config.compression,
                 single=config.single,
                 labels=config.labels,
                 handshake_timeout_s=config.handshake_timeout_s,

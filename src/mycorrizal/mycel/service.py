@@ -321,7 +321,7 @@ class MycelService(Service):
 
         def done(answer: Answer) -> None:
             if not link.closed:
-                link.reply(call_id, encode(answer))
+                link.reply(call_id, encode(answer), self.channel.app_id)
 
         routed = isinstance(request, Routed)
         if not self.running or (routed and self._handed_over):

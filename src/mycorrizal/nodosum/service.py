@@ -35,6 +35,7 @@ from mycorrizal.nodosum.peer import MemberEvent, Node, Peer, PeerState
 from mycorrizal.nodosum.ports import Ports
 from mycorrizal.nodosum.protocol import TlsStarter
 from mycorrizal.nodosum.readiness import Readiness
+from mycorrizal.nodosum.wire.compression import offered
 from mycorrizal.nodosum.wire.events import Local
 from mycorrizal.runtime import Runtime, Timer
 
@@ -100,6 +101,7 @@ class NodosumService(MultiService):
             cluster_tag(config.cluster_name),
             config.keys,
             config.tls != "off",
+            features=offered(config.compression),
             frame_bytes_max=config.frame_bytes_max,
         )
         self._host = host

@@ -82,9 +82,9 @@ class PulseServer:
             return
         payload = encode(reply)
         if len(payload) > self._channel.message_bytes_max:
-            link.error(call_id, ErrorCode.FAILED, "the answer does not fit a frame")
+            link.error(call_id, ErrorCode.FAILED, "the answer is too long")
         else:
-            link.reply(call_id, payload)
+            link.reply(call_id, payload, self._channel.app_id)
 
     def _failed(self, failure: Failure) -> Failed:
         if failure.check(MycorrizalError) is None:
