@@ -37,6 +37,7 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     ),
     (["--tls", "off"], {"tls": "off"}),
     (["--hello", "tcp"], {"hello": "tcp"}),
+    (["--compression", "zlib"], {"compression": "zlib"}),
     (["--state-dir", "/s"], {"state_dir": "/s"}),
     (["--single"], {"single": True}),
     (
@@ -59,6 +60,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--secret-file", ""], "secret.file.*: give a text"),
     (["--tls", "maybe"], "tls: give one of auto, off, not 'maybe'"),
     (["--hello", "icmp"], "hello: give one of udp, tcp, not 'icmp'"),
+    (["--compression", "gzip"], "compression: give one of auto, zlib, off"),
     (["--state-dir", ""], "state.dir: give a text"),
     (["--bucket", "s", "--bucket", "t:ttl=5x"], "bucket.*: '5x' .* as in 15m"),
     (["--bucket", "s:colour=5"], "bucket.*: 'colour=5' .*NAME:ttl=15m"),

@@ -42,7 +42,7 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
-from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
+from mycorrizal.nodosum.wire.limits import MESSAGE_BYTES_MAX
 
 ORIGIN = bytes(range(16))
 _ORIGIN = "c410000102030405060708090a0b0c0d0e0f"
@@ -235,8 +235,8 @@ class BoundTests(SynchronousTestCase):
             Buckets((entry,) * BUCKETS_MAX, 0), Buckets((entry,) * (BUCKETS_MAX + 1), 0)
         )
 
-    def test_largest_fit_a_frame(self) -> None:
-        """Whatever is within the bounds fits a frame, with room for its head."""
+    def test_largest_can_be_sent(self) -> None:
+        """Whatever is within the bounds is no longer than a message may be."""
         name = "n" * BUCKET_NAME_BYTES_MAX
         key, value = bytes(KEY_BYTES_MAX), bytes(VALUE_BYTES_MAX)
         stamp, ttl_ms = 2**63 - 1, 2**53
@@ -248,7 +248,7 @@ class BoundTests(SynchronousTestCase):
             Found(value, stamp, ORIGIN, ttl_ms),
             Buckets((bucket,) * BUCKETS_MAX, stamp),
         ):
-            self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
+            self.assertLess(len(encode(message)), MESSAGE_BYTES_MAX - 1024)
 
 
 class TimeTests(SynchronousTestCase):

@@ -28,6 +28,7 @@ from mycorrizal.nodosum.flow import FRAME_COST_BYTES
 from mycorrizal.nodosum.inbox import (
     INBOX_BYTES_MAX,
     INBOX_MESSAGES_MAX,
+    SERVING_BYTES_MAX,
     SERVING_MAX,
 )
 from mycorrizal.nodosum.wire.limits import ErrorCode, FrameType

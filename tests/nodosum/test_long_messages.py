@@ -113,14 +113,19 @@ class ArrivalTests(LongMessagesTestCase):
 
     def test_to_all(self) -> None:
         """A message to many is compressed once."""
-        calls = []
+        calls: list[int] = []
         codec: Any = self.couple.at_a.lanes.codec
         compress = codec.compress
-        self.patch(codec, "compress", lambda data: calls.append(1) or compress(data))
+
+        def counted(data: bytes) -> Any:
+            calls.append(len(data))
+            return compress(data)
+
+        self.patch(codec, "compress", counted)
         for name in "cdef":
             self.couple.a.link(name, features=Feature.ZSTD)
         self.a.post(TEXT)
-        self.assertEqual(len(calls), 2)  # a sample, and all of it
+        self.assertEqual(calls, [4096, len(TEXT)])
         self.couple.run()
         self.assertEqual(self.got, [TEXT])
 

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nodosum.test_lanes -*-
+# -*- test-case-name: tests.nodosum.test_lanes,tests.nodosum.test_flow -*-
 """
 What one application has to send to one peer, and has not sent yet.
 

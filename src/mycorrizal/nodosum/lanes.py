@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nodosum.test_lanes -*-
+# -*- test-case-name: tests.nodosum.test_lanes,tests.nodosum.test_flow -*-
 """
 What waits to be written on one link, and whose turn it is.
 

@@ -251,7 +251,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Handoff, "begin", _drop_before_push),
     ),
     "through-early": _canary(
-        "crashes", 0, 1, "copies",
+        "crashes", 3, 4, "copies",
         "a node says that it has pushed all before it has",
         (Settling, "asked", _through_at_once),
     ),
