@@ -415,6 +415,13 @@ class BoundTests(LanesTestCase):
             pass
         self.assertTrue(self.post(50_000, "quick"))
 
+    def test_long_messages_of_another(self) -> None:
+        """Nor does one whose long messages are longer than its queue."""
+        self.link.pause()
+        for name in ("one", "two", "three"):
+            self.post_long(40 * MIB, name)
+        self.assertTrue(self.post(50_000, "quick"))
+
     def test_full_queues_at_the_bound(self) -> None:
         """
         When four are full, one that has nothing queued gets no queue: the
@@ -423,10 +430,10 @@ class BoundTests(LanesTestCase):
         self.use(queue_bytes_max=100_000)
         self.link.pause()
         for number in range(FULL_QUEUES_MAX):
+            self.assertFalse(self.lanes._full())
             for size in (50_000, 50_000 - 2 * FRAME_COST_BYTES):
                 self.assertTrue(self.post(size, f"app{number}"))
         self.assertEqual(self.lanes.queued_bytes, FULL_QUEUES_MAX * 100_000)
-        self.assertTrue(self.post(0, "one more"))
         self.assertFalse(self.post(0, "another"))
         # Answers are bounded by the questions that were let in.
         self.link.reply(1, b"answer", b"another")

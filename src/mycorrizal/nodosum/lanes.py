@@ -141,14 +141,18 @@ class Lanes:
 
         :return: False if it may not send now.
         """
-        if flow.bytes_max != UNBOUNDED and (
-            self._closed or self.queued_bytes > FULL_QUEUES_MAX * self._queue_bytes_max
-        ):
+        if flow.bytes_max != UNBOUNDED and (self._closed or self._full()):
             return False
         flow.waiting = True
         self._ring.append(flow)
         self._cork()
         return True
+
+    def _full(self) -> bool:
+        full_bytes = self._queue_bytes_max
+        # A long message may be longer than its queue; that is nobody else's fault.
+        counted_bytes = sum(min(flow.queued_bytes, full_bytes) for flow in self._ring)
+        return counted_bytes >= FULL_QUEUES_MAX * full_bytes
 
     def next_message_no(self) -> int:
         """The number of a message in chunks."""
