@@ -181,8 +181,13 @@ class ReceivingTests(LinkTestCase):
         self.assertEqual(self.route.messages, [bytes([at]) for at in range(5)] * 2)
 
     def test_unknown_application(self) -> None:
-        """A message for an application that is not here is dropped."""
-        self.link.receive_data(encode_frame(FrameType.APP, b"x", b"other"))
+        """
+        A message for an application that is not here, whatever its id, is
+        dropped and counted (F25).
+        """
+        for app_id in (b"other", b"", b"\xff\xfe", bytes(0xFFFF)):
+            self.link.receive_data(encode_frame(FrameType.APP, b"", app_id) * 2)
+        self.assertEqual(self.link.unrouted, 8)
         self.assertEqual((self.route.messages, self.transport.writes), ([], []))
 
     def test_heard(self) -> None:

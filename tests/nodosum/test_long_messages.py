@@ -7,9 +7,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+import tests.profiles  # noqa: F401
 from mycorrizal.errors import PeerBusy, RemoteFailure, RemoteProtocolError
 from mycorrizal.nodosum.applications import Application
 from mycorrizal.nodosum.link import CALL_ID
@@ -311,6 +314,37 @@ class BadPeerTests(LongMessagesTestCase):
         self.couple.clock.advance(0)
         kinds = [kind for kind, *_ in self.couple.b.transports["a"].frames()]
         self.assertEqual(kinds, [FrameType.ERROR])
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([*FrameType, 33, 0x80, 0xC9, 9 | 64, 10 | 64, 16 | 64]),
+                st.sampled_from([b"", b"chat", b"other"]),
+                st.one_of(
+                    st.binary(max_size=40),
+                    st.builds(
+                        lambda *fields: Chunk(*fields).encode(),
+                        st.integers(1, 3),
+                        st.integers(0, 3),
+                        st.sampled_from([9, 10, 11, 12, 13, 17, 9 | 64, 0x80]),
+                        st.integers(0, 30),
+                        st.binary(max_size=20),
+                    ),
+                    st.binary(max_size=60).map(Zstd().compress),
+                ),
+            ),
+            max_size=12,
+        )
+    )
+    def test_any_frames(self, frames: list[tuple[int, bytes, bytes]]) -> None:
+        """Any frames are received, or are an error with a reason; nothing else."""
+        self.setUp()
+        data = [encode_frame(kind, body, app_id) for kind, app_id, body in frames]
+        self.receive(*data)
+        link = self.couple.at_b
+        self.assertLessEqual(link._assembly.kept_bytes(), sum(map(len, data)))
+        self.couple.lose()
+        self.assertEqual((len(link._assembly), link.queued_bytes), (0, 0))
 
     def test_goodbye_in_the_middle(self) -> None:
         """A message whose end never comes harms nobody."""

@@ -161,6 +161,9 @@ class Flow:
 
         :param times: `PATIENT_TIMES` for a sender who waits.
         """
+        if self.queued_bytes > times * self.bytes_max:
+            # Before the work of compressing it.
+            return False
         kind, prefix, payload = parcel.body(self.line.codec)
         id_bytes = len(self.app_id)
         length = id_bytes + len(prefix) + len(payload)
@@ -173,8 +176,6 @@ class Flow:
                 if patient
                 else (self.post(head, payload))
             )
-        if self.queued_bytes > times * self.bytes_max:
-            return False
         line = self.line
         bytes_max = chunk_bytes(line.frame_bytes_max, self.app_id)
         frames = cut(

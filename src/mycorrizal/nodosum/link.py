@@ -84,11 +84,13 @@ class Link:
     :ivar heard_at: When the last bytes came, monotonic.
     :ivar lanes: What waits to be written.
     :ivar serving: Requests of the other side that we are working on.
+    :ivar unrouted: Messages for applications that are not here.
     """
 
     __slots__ = (
         "node_key", "incarnation", "remote", "dialled", "address", "encrypted",
         "peer_id", "up", "heard_at", "lanes", "calls", "serving", "closed",
+        "unrouted",
         "_runtime", "_transport", "_owner", "_routes", "_decoder", "_assembly",
         "_queue_bytes_max",
     )  # fmt: skip
@@ -125,6 +127,7 @@ class Link:
         )
         self.calls = Calls(runtime)
         self.serving: dict[int, Route] = {}
+        self.unrouted = 0
         self.closed = False
         self._runtime = runtime
         self._transport = transport
@@ -154,6 +157,8 @@ class Link:
                 route = routes.get(app_id)
                 if route is not None:
                     route.received(payloads, self)
+                else:
+                    self.unrouted += len(payloads)
             elif kind in _CALL_KINDS and self.up:
                 self._calls_received(kind, app_id, payloads)
             else:
@@ -221,6 +226,8 @@ class Link:
             route = self._routes.get(app_id)
             if route is not None:
                 route.received([payload], self)
+            else:
+                self.unrouted += 1
         elif kind in _CALL_KINDS:
             self._calls_received(kind, app_id, [payload])
         else:
