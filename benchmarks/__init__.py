@@ -8,7 +8,8 @@ a slow minute of the machine slows all of them. What is judged is the ratio.
 
 - ``workloads/``  what is measured: one small module for each shape of work
 - ``peers/``      how each other product does that work
-- ``ours.py``     how Mycorrizal does it, the only module that imports it
+- ``ours.py`` ``ours_in_process.py``  how Mycorrizal does it; no other module here
+  imports it
 - ``rows.py`` ``rounds.py`` ``report.py``  the words, the turns, the output
 - ``processes.py`` ``child.py``            the two ends of a child process
 """

@@ -1,6 +1,6 @@
 # -*- test-case-name: benchmarks.tests.test_rows -*-
 """
-Mycorrizal doing the work of the rows; no other module here imports it.
+Mycorrizal doing the work of the rows between processes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def receive(load: dict[str, int], call: str, tls: str) -> None:
         say("ready", own_address(node))
         await Deferred()
 
-    _react(run)
+    react_to(run)
 
 
 def send(load: dict[str, int], address: str, call: str, tls: str) -> None:
@@ -78,7 +78,7 @@ def send(load: dict[str, int], address: str, call: str, tls: str) -> None:
         await ways[call](reactor, application, workload.Load(**load))
         await Deferred()
 
-    _react(run)
+    react_to(run)
 
 
 def send_and_ping(
@@ -104,7 +104,7 @@ def send_and_ping(
         say("done", pings.p99_ms())
         await Deferred()
 
-    _react(run)
+    react_to(run)
 
 
 class Pings:
@@ -181,7 +181,7 @@ def own_address(node: Mycorrizal) -> str:
     return next(str(each.address) for each in node.nodes() if each.id == RECEIVER_ID)
 
 
-def _react(run: Any) -> None:
+def react_to(run: Any) -> None:
     def main(reactor: Any) -> Deferred[None]:
         running: Coroutine[Deferred[Any], Any, None] = run(reactor)
         return Deferred.fromCoroutine(running)

@@ -8,6 +8,7 @@ installed tox "tox>=4.20"
 # Real sockets and processes come last and alone: they are the only tests that
 # a busy machine can disturb, and their summary closes the run.
 .venv/bin/tox run --colored no -e lint,types,py,sim,docs,packaging "$@"
+tests/integration/install.sh
 .venv/bin/tox run --colored no -e integration --notest
 exec .venv/bin/tox exec --colored no -qq -e integration -- \
     python -m pytest tests/contract tests/integration

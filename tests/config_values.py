@@ -4,8 +4,9 @@ Good and wrong values of each setting, and what becomes of them.
 
 from __future__ import annotations
 
-from mycorrizal import BucketSettings
+from mycorrizal import BucketSettings, ConsulSettings
 from mycorrizal.config import STATIC_MAX
+from mycorrizal.dns_options import DNS_SD_MAX, DNS_SERVERS_MAX
 
 #: 128 bytes.
 LONGEST = "é" * 64
@@ -26,6 +27,11 @@ GOOD: list[tuple[str, object, object]] = [
     ("static", ["a", "[::1]:1"], (("a", 6969), ("::1", 1))),
     ("static", [("a", 1)], (("a", 1),)),
     ("static", ["a"] * STATIC_MAX, (("a", 6969),) * STATIC_MAX),
+    ("dns_sd", "", ()),
+    ("dns_sd", "_c._tcp.x, nodes.x:7 ", ("_c._tcp.x", "nodes.x:7")),
+    ("dns_sd", ["a"] * DNS_SD_MAX, ("a",) * DNS_SD_MAX),
+    ("dns_servers", "10.0.0.53,[::1]:5353", (("10.0.0.53", 53), ("::1", 5353))),
+    ("dns_servers", ["dns"] * DNS_SERVERS_MAX, (("dns", 53),) * DNS_SERVERS_MAX),
     ("node_id", None, None),
     ("node_id", "n" * 128, "n" * 128),
     ("cluster_name", LONGEST, LONGEST),
@@ -35,6 +41,8 @@ GOOD: list[tuple[str, object, object]] = [
     ("tls", "off", "off"),
     ("hello", "tcp", "tcp"),
     ("compression", "zlib", "zlib"),
+    ("consul", None, None),
+    ("consul", "http://a:8500", ConsulSettings(url="http://a:8500")),
     ("state_dir", "/var/lib/x", "/var/lib/x"),
     ("single", True, True),
     ("single", "Yes", True),
@@ -61,6 +69,10 @@ GOOD: list[tuple[str, object, object]] = [
     ("handshake_timeout_s", "500ms", 0.5),
     ("ready_timeout_s", "1h", 3600.0),
     ("stop_timeout_s", 0.001, 0.001),
+    ("watchdog_s", "0", 0.0),
+    ("watchdog_s", 0, 0.0),
+    ("watchdog_s", "off", 0.0),
+    ("watchdog_s", "250ms", 0.25),
 ]
 
 #: (setting, what is given, the path of the setting, what the sentence says)
@@ -75,6 +87,17 @@ BAD: list[tuple[str, object, str, str]] = [
     ("advertise", "0.0.0.0:7001", "advertise", "nobody can reach 0.0.0.0; name the"),
     ("advertise", "[0::0]:7001", "advertise", "nobody can reach ::"),
     ("advertise", "a" * 129, "advertise", "up to 128 printable bytes"),
+    ("advertise", "[::ffff:0.0.0.0]:7001", "advertise", "nobody can reach ::ffff:"),
+    ("advertise", "224.0.0.1:7001", "advertise", "nobody can reach 224.0.0.1"),
+    ("dns_sd", "a..b", "dns_sd", "'a..b' is no name to look up: each part"),
+    ("dns_sd", ["a:x"], "dns_sd", "'x' is no port; give one as in _cluster._tcp"),
+    ("dns_sd", ["\udcff"], "dns_sd", "is no name to look up"),
+    ("dns_sd", [5], "dns_sd", "give a text, not 5"),
+    ("dns_sd", 5, "dns_sd", "give a list of names, as in _cluster._tcp"),
+    ("dns_sd", ["a"] * (DNS_SD_MAX + 1), "dns_sd", "at most 8 names, not 9"),
+    ("dns_servers", "a:0", "dns_servers", "port 0 is out of range"),
+    ("dns_servers", 5, "dns_servers", "a list of addresses, as in 10.0.0.53"),
+    ("dns_servers", ["a"] * (DNS_SERVERS_MAX + 1), "dns_servers", "at most 3, not 4"),
     ("static", "a:0", "static", "port 0 is out of range"),
     ("static", [""], "static", "'' is not an address"),
     ("static", [5], "static", "give HOST:PORT, as in 10.0.0.1:6969, not 5"),
@@ -90,14 +113,23 @@ BAD: list[tuple[str, object, str, str]] = [
     ("cluster_name", "a\nb", "cluster_name", "up to 128 printable bytes"),
     ("cluster_name", "\udcff", "cluster_name", "up to 128 printable bytes"),
     ("secret_files", [""], "secret_files", "give a text, not ''"),
-    ("secret_files", "a\0b", "secret_files", "give a text"),
-    ("secret_files", 5, "secret_files", "give a list of paths, not 5"),
+    ("secret_files", "a\0b", "secret_files", "give a text, not this str"),
+    ("secret_files", [b"a"], "secret_files", "give a text, not this bytes"),
+    ("secret_files", 5, "secret_files", "give a list of paths, not int"),
+    ("secret_files", b"a", "secret_files", "give a list of paths, not bytes"),
+    (
+        "secret_files",
+        ["myk1:QUJD"],
+        "secret_files",
+        "is a secret itself; write it to a",
+    ),
     ("secret", "", "secret", "`pulse secret new` makes a good one"),
     ("secret", " \n", "secret", "is empty"),
     ("tls", "maybe", "tls", "give one of auto, off, not 'maybe'"),
     ("tls", [], "tls", "give one of auto, off, not []"),
     ("hello", "icmp", "hello", "give one of udp, tcp, not 'icmp'"),
     ("compression", "gzip", "compression", "give one of auto, zlib, off, not 'gzip'"),
+    ("consul", 5, "consul", "give the URL of an agent, as in http://127.0.0.1:8500"),
     ("state_dir", "", "state_dir", "give a text, not ''"),
     ("state_dir", "a\0b", "state_dir", "give a text"),
     ("single", "maybe", "single", "give true or false, not 'maybe'"),
@@ -130,4 +162,6 @@ BAD: list[tuple[str, object, str, str]] = [
     ("stop_timeout_s", True, "stop_timeout_s", "not True"),
     ("stop_timeout_s", None, "stop_timeout_s", "not None"),
     ("stop_timeout_s", 10**400, "stop_timeout_s", "up to an hour"),
+    ("watchdog_s", -1, "watchdog_s", "above 0 and up to an hour"),
+    ("watchdog_s", False, "watchdog_s", "not False"),
 ]

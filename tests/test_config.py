@@ -36,7 +36,7 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual((config.static, config.buckets, config.labels), ((), (), {}))
         self.assertEqual(config.handshake_timeout_s, 2.0)
         self.assertEqual(config.ready_timeout_s, 30.0)
-        self.assertEqual(config.stop_timeout_s, 10.0)
+        self.assertEqual(config.stop_timeout_s, 25.0)
         self.assertFalse(config.single)
 
     def test_good(self) -> None:
@@ -105,6 +105,16 @@ class SecretTests(SynchronousTestCase):
                 f"secret: give a text, not {type(wrong).__name__}",
             )
 
+    def test_given_in_place_of_a_file(self) -> None:
+        """Nor is one that was given where a path belongs."""
+        secret = new_secret(b"x" * 32)
+        wrong: Any
+        for wrong in ([secret], secret, f" {secret}\n", [secret.encode()], [[secret]]):
+            with self.assertRaises(ConfigError) as raised:
+                Config(secret_files=wrong)
+            self.assertNotIn(secret[5:20], str(raised.exception))
+        self.assertNotIn(PASSPHRASE, repr(Config(secret_files=[PASSPHRASE])))
+
 
 class SourceTests(SynchronousTestCase):
     """Defaults < file < environment < options."""
@@ -134,6 +144,8 @@ class SourceTests(SynchronousTestCase):
                 "MYCORRIZAL_LISTEN": "127.0.0.1:7001",
                 "MYCORRIZAL_ADVERTISE": "10.0.0.1:7001",
                 "MYCORRIZAL_STATIC": "a:1,b",
+                "MYCORRIZAL_DNS_SD": "_c._tcp.x,b:7",
+                "MYCORRIZAL_DNS_SERVERS": "10.0.0.53,[::1]:5353",
                 "MYCORRIZAL_ID": "n1",
                 "MYCORRIZAL_CLUSTER_NAME": "c",
                 "MYCORRIZAL_SECRET_FILES": "/a,/b",
@@ -148,6 +160,7 @@ class SourceTests(SynchronousTestCase):
                 "MYCORRIZAL_HANDSHAKE_TIMEOUT_S": "1500ms",
                 "MYCORRIZAL_READY_TIMEOUT_S": "1m",
                 "MYCORRIZAL_STOP_TIMEOUT_S": "5",
+                "MYCORRIZAL_WATCHDOG_S": "2",
             }
         )
         self.assertEqual(
@@ -156,6 +169,8 @@ class SourceTests(SynchronousTestCase):
                 listen="127.0.0.1:7001",
                 advertise="10.0.0.1:7001",
                 static=["a:1", "b"],
+                dns_sd=["_c._tcp.x", "b:7"],
+                dns_servers=["10.0.0.53:53", "[::1]:5353"],
                 node_id="n1",
                 cluster_name="c",
                 secret_files=["/a", "/b"],
@@ -170,6 +185,7 @@ class SourceTests(SynchronousTestCase):
                 handshake_timeout_s=1.5,
                 ready_timeout_s=60,
                 stop_timeout_s=5,
+                watchdog_s=2,
             ),
         )
 

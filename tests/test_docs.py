@@ -86,10 +86,11 @@ class SettingsPageTests(SynchronousTestCase):
         self.assertEqual(set(re.findall(r"--[a-z][a-z-]+", text)), options)
 
     def test_options_belong_to_their_settings(self) -> None:
-        """An option bears the name of its setting, less a plural."""
+        """An option bears the name of its setting, less a plural or unit."""
         for setting, (option, _) in setting_rows().items():
             name = option.removeprefix("--").replace("-", "_")
-            self.assertIn(name, ("", setting, setting.removesuffix("s")))
+            shorter = (setting, setting.removesuffix("s"), setting.removesuffix("_s"))
+            self.assertIn(name, ("", *shorter, f"{setting}_label"))
 
 
 def commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

@@ -97,11 +97,31 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
         "bucket 's' exists with other settings (replicas is 1, not 2)",
         {"bucket": "s"},
     ),
+    (errors.InvalidKey("a key is text"), "a key is text", {}),
     (errors.KeyTooLarge("a key has 1 to 9 bytes"), "a key has 1 to 9 bytes", {}),
     (
         errors.ValueTooLarge(9_000_000, 8_388_608),
         "a value of 9000000 bytes is over the limit of 8388608",
         {"size_bytes": 9_000_000, "limit_bytes": 8_388_608},
+    ),
+    (
+        errors.CacheBusy("on this node", 16),
+        (
+            "16 operations are under way on this node; this one was not begun: wait "
+            "for some of them before you begin more"
+        ),
+        {"limit": 16},
+    ),
+    (errors.CodecError("can't encode"), "can't encode", {}),
+    (
+        errors.Degraded(1, 3),
+        "written, but 1 node holds it, not 3: members are missing",
+        {"copies": 1, "wanted": 3},
+    ),
+    (
+        errors.PartialFailure({"a": 2}, {"b": errors.Indeterminate("too late")}),
+        "1 of 2 keys failed, the first 'b': too late",
+        {"done": {"a": 2}},
     ),
     (errors.Indeterminate("no answer within 5 s"), "no answer within 5 s", {}),
     (errors.CacheError("a value is bytes, not str"), "a value is bytes, not str", {}),

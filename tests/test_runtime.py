@@ -205,7 +205,7 @@ class ClockStepTests(SynchronousTestCase):
         self.world.later(every_s, frame)
 
     def test_set_back(self) -> None:
-        """A node that receives frames calls in time, unlike its reactor."""
+        """A node that receives frames calls in time, unlike its reactor (F9)."""
         raw: list[float] = []
         self.host.reactor.callLater(5, lambda: raw.append(self.world.now_s))
         self.receive(every_s=0.25)

@@ -8,6 +8,7 @@ from twisted.logger import LogLevel, capturedLogs
 from mycorrizal import (
     AuthenticationError,
     CannotListen,
+    Copies,
     DuplicateNodeId,
     MycorrizalError,
     NotReady,
@@ -64,7 +65,7 @@ class ReadyTests(NodeCase):
         """Whoever waits for ready can use the cache at once."""
         first = self.started(buckets="s")
         second = self.started(self.b, static=[self.a.address])
-        put: list[Deferred[int]] = []
+        put: list[Deferred[Copies]] = []
         ready = second.when_ready()
         ready.addCallback(lambda _: put.append(second.cache().put("s", "k", b"v")))
         self.world.result_of(ready)

@@ -229,7 +229,7 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(
             self.errors(events),
             [
-                "Not all of the cache was handed over within 1.6 s",
+                "Not all of the cache was handed over within 1.6 s: left 27 of s",
                 "Not stopped within 2.0 s: dropped 1 connections",
             ],
         )

@@ -170,6 +170,7 @@ class BucketTests(SynchronousTestCase):
                 BucketSettings("sessions", 900.0, 10_000, 5_000_000, 2),
             ),
             ("s", BucketSettings("s")),
+            ("s:write=async", BucketSettings("s", write="async")),
             (" s : ttl=1, replicas=0,", BucketSettings("s", 1.0, replicas=0)),
         ):
             self.assertEqual(parse_bucket(text, "buckets[0]"), settings)
@@ -189,6 +190,7 @@ class BucketTests(SynchronousTestCase):
             *(("", "name"), (":ttl=5m", "name"), ("a\nb", "name"), ("\udcff", "name")),
             *(("s:ttl=5x", "ttl"), ("s:ttl=", "ttl"), ("s:replicas=a", "replicas")),
             ("s:ttl=1m,ttl=2m", "ttl"),
+            ("s:write=none", "write"),
         ):
             error = problem_of(parse_bucket, bad, "buckets[1]")
             self.assertEqual(error.field, f"buckets[1].{path}", bad)
@@ -207,7 +209,7 @@ class BucketTests(SynchronousTestCase):
         for parts, sentence in (
             ({"ttl": "5m,replicas=3"}, "buckets[0].ttl: '5m,replicas=3' is not a time"),
             ({"replica": "3"}, "buckets[0].replica: unknown; did you mean replicas?"),
-            ({"x": "3"}, "did you mean ttl, max_entries, max_bytes, replicas?"),
+            ({"x": "3"}, "did you mean ttl, max_entries, max_bytes, replicas, write?"),
         ):
             error = problem_of(make_bucket, "s", parts, "buckets[0]")
             self.assertIn(sentence, str(error))

@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import ConfigError, StateError
+from mycorrizal.nodosum import new_secret
 from mycorrizal.state import (
     SECRET_BYTES_MAX,
     make_secret,
@@ -92,6 +93,23 @@ class SecretFileTests(SynchronousTestCase):
         with self.assertRaises(ConfigError) as raised:
             read_secret(path)
         self.assertIn("Is a directory", str(raised.exception))
+
+    def test_secret_in_place_of_a_path(self) -> None:
+        """Who gives the secret where its file belongs is not shown it again."""
+        raw = new_secret(b"x" * 32)
+        for secret in (
+            raw,
+            f" {raw}\n",
+            PASSPHRASE,
+            "a/b c/d e/f g",
+            "/" + "pass " * 99,
+        ):
+            with self.assertRaises(ConfigError) as raised:
+                read_secret(Path(secret))
+            error = raised.exception
+            self.assertNotIn(secret.strip(), f"{error} {error!r} {error.args}")
+            self.assertIsNone(error.__context__)
+            self.assertIn("secret itself", str(error))
 
     def test_no_secret_in_it(self) -> None:
         """An empty file, or one that is not text, is refused."""

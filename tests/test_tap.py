@@ -28,6 +28,11 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     (["--advertise", "10.0.0.1"], {"advertise": "10.0.0.1"}),
     (["--static", "a,b:1"], {"static": ["a", "b:1"]}),
     (["--static", "a, b,", "--static", "c"], {"static": ["a", "b", "c"]}),
+    (["--dns-sd", "_c._tcp.x", "--dns-sd", "b:7"], {"dns_sd": ["_c._tcp.x", "b:7"]}),
+    (
+        ["--dns-server", "10.0.0.53", "--dns-server", "[::1]:5353"],
+        {"dns_servers": "10.0.0.53:53,[::1]:5353"},
+    ),
     (["--node-id", "n1"], {"node_id": "n1"}),
     (["--cluster-name", "c"], {"cluster_name": "c"}),
     (["--secret-file", "/a"], {"secret_files": ["/a"]}),
@@ -38,6 +43,20 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     (["--tls", "off"], {"tls": "off"}),
     (["--hello", "tcp"], {"hello": "tcp"}),
     (["--compression", "zlib"], {"compression": "zlib"}),
+    (["--consul", "http://a:8500"], {"consul": "http://a:8500"}),
+    (["--consul", "a:8500"], {"consul": {"url": "http://a:8500"}}),
+    (["--consul-service", "s"], {"consul": {"service": "s"}}),
+    (["--consul-tag", "a", "--consul-tag", "b,c"], {"consul": {"tags": ["a", "b,c"]}}),
+    (["--consul-datacenter", "dc2"], {"consul": {"datacenter": "dc2"}}),
+    (["--consul-token-file", "/t"], {"consul": {"token_file": "/t"}}),
+    (
+        ["--consul", "https://a", "--consul-ca", "/a"],
+        {"consul": {"url": "https://a", "ca": "/a"}},
+    ),
+    (
+        ["--consul=https://a", "--consul-cert", "/b", "--consul-key", "/c"],
+        {"consul": {"url": "https://a", "cert": "/b", "key": "/c"}},
+    ),
     (["--state-dir", "/s"], {"state_dir": "/s"}),
     (["--single"], {"single": True}),
     (
@@ -45,6 +64,8 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
         {"buckets": ["s:ttl=15m,replicas=0", "t"]},
     ),
     (["--label", "zone=a", "--label", "rack=b=c"], {"labels": "zone=a,rack=b=c"}),
+    (["--host-label", "rack-7"], {"host": "rack-7"}),
+    (["--watchdog", "0"], {"watchdog_s": 0}),
 ]
 
 #: (arguments, what the one sentence on stderr says)
@@ -55,18 +76,32 @@ WRONG: list[tuple[list[str], str]] = [
     (["--advertise", "0.0.0.0:7001"], "advertise: nobody can reach 0.0.0.0"),
     (["--static", "10.0.0.1:a"], "static: '10.0.0.1:a' .* as in"),
     (["--static", "a:0"], "static: port 0 is out of range"),
+    (["--dns-sd", "a..b"], "dns-sd: 'a..b' is no name to look up: each part"),
+    (["--dns-sd", "_c._tcp.x:7"], "dns-sd: .*leave the port out; give one as in _cl"),
+    (["--dns-server", "a:x"], "dns-server: 'a:x' has no valid port"),
     (["--node-id", "a b"], "node.id: 'a b' is no node id; use "),
     (["--cluster-name", ""], "cluster.name: give a text"),
     (["--secret-file", ""], "secret.file.*: give a text"),
     (["--tls", "maybe"], "tls: give one of auto, off, not 'maybe'"),
     (["--hello", "icmp"], "hello: give one of udp, tcp, not 'icmp'"),
     (["--compression", "gzip"], "compression: give one of auto, zlib, off"),
+    (["--consul", "ftp://a"], "--consul: 'ftp://a' is no URL of Consul; give the URL"),
+    (["--consul", ""], "--consul: give a text"),
+    (["--consul-service", "a b"], "--consul-service: 'a b' is no name; use 1 to 128"),
+    (["--consul-tag", ""], "--consul-tag: give a text"),
+    (["--consul-datacenter", "/"], "--consul-datacenter: '/' is no name"),
+    (["--consul-token-file", ""], "--consul-token-file: give a text"),
+    (["--consul-ca", "a"], "--consul-ca: is for https://, and the URL is http://127"),
+    (["--consul=https://a", "--consul-cert", "a"], "--consul-key: .*both cert and key"),
+    (["--consul=https://a", "--consul-key", "a"], "--consul-cert: .*both cert and key"),
     (["--state-dir", ""], "state.dir: give a text"),
     (["--bucket", "s", "--bucket", "t:ttl=5x"], "bucket.*: '5x' .* as in 15m"),
     (["--bucket", "s:colour=5"], "bucket.*: 'colour=5' .*NAME:ttl=15m"),
     (["--bucket", "s", "--bucket", "s"], "bucket.*: bucket 's' is described twice"),
     (["--label", "zone"], "label: .*as in zone=a, not 'zone'"),
     (["--label", "=a"], "label: .*as in zone=a, not '=a'"),
+    (["--host-label", ""], "host.label: give a text"),
+    (["--watchdog", "soon"], "watchdog: 'soon' is not a time"),
     (["--config", "nowhere.toml"], "config: cannot read nowhere.toml: No such file"),
     (["--config", ""], "config: cannot read ''"),
     (["stray"], "unexpected argument 'stray'; see --help"),
@@ -134,8 +169,8 @@ class OptionTests(Case):
             option.removeprefix("--").replace("-", "_") for option in options
         }
         self.assertEqual(
-            without - {"secret_files", "buckets", "labels"},
-            {"secret", "host", *(name for name in FIELDS if name.endswith("_s"))},
+            without - {"secret_files", "buckets", "labels", "dns_servers", "host"},
+            {"secret", *(name for name in FIELDS if name.endswith("_s"))},
         )
 
     def test_wrong(self) -> None:

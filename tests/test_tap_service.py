@@ -136,6 +136,40 @@ class NodeServiceTests(NodeCase):
         self.assertIn("Leaving the cluster", self.said())
         self.world.result_of(stopped)
 
+    def test_asked_to_leave(self) -> None:
+        """What ``pulse leave`` asks for ends the process as SIGTERM does (F42)."""
+        stopped: list[str] = []
+        self.patch(self.a.reactor, "stop", lambda: stopped.append("stop"))
+        service = self.run_node()
+        self.world.advance(1)
+        node: Any = service.getServiceNamed("mycorrizal")
+        node.leave_func()
+        self.assertEqual(stopped, ["stop"])
+        self.end(service)
+
+    def test_what_was_left(self) -> None:
+        """A stop that leaves copies behind lists them, and ends with code 1 (F42)."""
+        codes: list[int] = []
+        self.patch(os, "_exit", codes.append)
+        service = self.run_node(buckets="s:replicas=0", stop_timeout_s=2)
+        other = self.started(self.b, static=[self.a.address])
+        self.ready(other)
+        self.world.advance(2)
+        node: Any = service.getServiceNamed("mycorrizal")
+        for number in range(20):
+            self.world.result_of(node.cache().put("s", f"{number}", b"v"))
+        self.b.pause()
+        self.world.result_of(service.stopService())
+        self.assertEqual(codes, [])
+        self.a.reactor.fireSystemEvent("shutdown")
+        self.assertEqual(codes, [EXIT_FAILED])
+        said = self.err.getvalue()
+        pattern = r"mycorrizal: left, but not handed over: \d+ of s\n"
+        self.assertTrue(re.fullmatch(pattern, said), said)
+        self.b.resume()
+        self.world.advance(1)
+        self.stop(other)
+
     def test_stop_before_ready(self) -> None:
         """Who is stopped before it is ready has not failed."""
         service = self.run_node(static=["10.9.9.9"])

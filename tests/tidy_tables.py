@@ -11,6 +11,7 @@ LEVELS = {
     "mycorrizal.runtime": 0,
     "mycorrizal.errors": 0,
     "mycorrizal.clock": 0,
+    "mycorrizal.watchdog": 0,
     "mycorrizal.nodosum": 1,
     "mycorrizal.mycel": 2,
     "mycorrizal.cytoplasm": 2,
@@ -28,10 +29,12 @@ SHELLS = (
     "service.py",
     "state.py",
     "tap.py",
+    "watchdog.py",
     "nodosum/__init__.py",
     "nodosum/service.py",
     "nodosum/mesh.py",
     "nodosum/admission.py",
+    "nodosum/endpoints.py",
     "nodosum/ports.py",
     "nodosum/protocol.py",
     "nodosum/tls.py",
@@ -47,16 +50,23 @@ SHELLS = (
 APIS = (
     "nodosum/applications.py",
     "nodosum/calls.py",
+    "nodosum/clients.py",
     "nodosum/control.py",
     "nodosum/flow.py",
     "nodosum/lanes.py",
     "nodosum/link.py",
     "nodosum/mux.py",
     "nodosum/readiness.py",
+    "nodosum/rounds.py",
     "nodosum/sending.py",
+    "mycel/api/*",
     "mycel/cache.py",
     "mycel/operations/*",
-    "mycel/slots/handoff.py",
+    "mycel/moves.py",
+    "mycel/slots/fetching.py",
+    "mycel/slots/leveling.py",
+    "mycel/slots/repair.py",
+    "mycel/slots/dropping.py",
 )
 #: Deferreds, and what it takes to log the failure of a user's function.
 API_IMPORTS = ("twisted.internet.defer", "twisted.logger", "twisted.python.failure")
@@ -112,22 +122,24 @@ TWISTED_NAMES = frozenset(
     buildProtocol callFromThread callInThread callLater callWhenRunning
     cancelCallLater childDataReceived clientConnectionForTLS connectionLost
     connectionMade connectionRefused connectTCP datagramReceived dataReceived
-    disownServiceParent doRead doStart doStop doWrite errConnectionLost
+    disownServiceParent doRead doStart doStop doWrite endpointForURI
+    errConnectionLost
     errReceived fireSystemEvent getBroadcastAllowed getChild getContext
     getDelayedCalls getDestination getHost getPeer getPeerCertificate getReaders
     getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
     handshakeCompleted inConnectionLost installNameResolver isLeaf joinGroup
     leaveGroup lineReceived listenTCP listenUDP logPrefix loseConnection
-    loseWriteConnection makeConnection makeService nameResolver opt_version
-    outConnectionLost outReceived parseArgs parseOptions pauseProducing postOptions
+    loseWriteConnection makeConnection makeService messageReceived nameResolver
+    opt_version outConnectionLost outReceived parseArgs parseOptions
+    pauseProducing pickID postOptions
     privilegedStartService processEnded processExited readConnectionLost
     registerProducer removeAll removeReader removeSystemEventTrigger
     removeWriter render_GET render_POST resolutionBegan resolutionComplete
     resolveHostName resumeProducing serverConnectionForTLS setBroadcastAllowed
     setServiceParent setTcpKeepAlive setTcpNoDelay setTTL startFactory
-    startListening startProtocol startReading startService startTLS
+    startListening startProducing startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
-    stopProtocol stopReading stopService unregisterProducer writeConnectionLost
-    writeSequence
+    stopProtocol stopReading stopService stringReceived unregisterProducer
+    writeConnectionLost writeSequence
     """.split()
 )

@@ -19,11 +19,6 @@ COUNTER_BITS: Final = 16
 STAMP_LIMIT: Final = 1 << 63
 
 
-def wall_stamp(wall_s: float) -> int:
-    """The lowest stamp of the millisecond that `wall_s` falls in."""
-    return int(wall_s * 1000) << COUNTER_BITS
-
-
 class HybridClock:
     """
     A hybrid logical clock: a counter that is never behind the wall clock nor
@@ -73,10 +68,3 @@ class HybridClock:
             self.last = stamp
         elif stamp < 0:
             raise RemoteProtocolError(f"{stamp} is not a stamp")
-
-    def ahead_s(self, stamp: int) -> float:
-        """
-        Seconds by which `stamp` is ahead of this node's wall clock (negative:
-        behind), to warn of a node whose clock is wrong.
-        """
-        return (stamp >> COUNTER_BITS) / 1000 - self._wall()

@@ -16,16 +16,21 @@ from typing import Any
 
 import attrs
 
+from mycorrizal.consul_options import VARIABLES as CONSUL_VARIABLES
+from mycorrizal.consul_options import completed, merged, read_consul
+from mycorrizal.dns_options import read_dns_sd, read_dns_servers
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
-from mycorrizal.nodosum import Address
+from mycorrizal.nodosum import Address, ConsulSettings, is_nowhere
 from mycorrizal.settings import (
-    check_address,
     check_node_id,
+    check_secret_path,
     make_bucket,
-    parse_address,
     parse_bucket,
     parse_duration_s,
+    read_address,
+    read_items,
+    read_text,
 )
 
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
@@ -39,23 +44,8 @@ STATIC_MAX = 256
 TIMEOUT_S_MAX = 3600.0
 
 
-def _items(value: object, field: str, what: str) -> list[Any]:
-    """The items of one text with commas, or of a list."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
-        return list(value)
-    raise ConfigError(field, f"give a list of {what}, not {value!r}")
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ConfigError(field, f"give a text, not {value!r}")
-    return value
-
-
 def _optional_text(value: object, field: str) -> str | None:
-    return None if value is None else _text(value, field)
+    return None if value is None else read_text(value, field)
 
 
 def _secret(value: object, field: str) -> str | None:
@@ -80,26 +70,23 @@ def _name(value: object, field: str) -> str:
     return value
 
 
-def _paths(value: object, field: str) -> tuple[str, ...]:
-    return tuple(_text(item, field) for item in _items(value, field, "paths"))
-
-
-def _address(value: object, field: str, *, any_port: bool = True) -> Address:
-    if isinstance(value, str):
-        return parse_address(value, field, any_port=any_port)
-    if not (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and type(value[1]) is int
-    ):
-        raise ConfigError(field, f"give HOST:PORT, as in 10.0.0.1:6969, not {value!r}")
-    return check_address(value, field, any_port=any_port)
+def _secret_files(value: object, field: str) -> tuple[str, ...]:
+    # Never what was given in the error: some give a secret here.
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        kind = type(value).__name__
+        raise ConfigError(field, f"give a list of paths, not {kind}")
+    paths = read_items(value, field, "paths")
+    for path in paths:
+        if not isinstance(path, str) or not path or "\0" in path:
+            what = "''" if path == "" else f"this {type(path).__name__}"
+            raise ConfigError(field, f"give a text, not {what}")
+        check_secret_path(path, field)
+    return tuple(paths)
 
 
 def _optional_address(value: object, field: str) -> Address | None:
-    address = None if value is None else _address(value, field)
-    if address is not None and address[0] in ("0.0.0.0", "::"):
+    address = None if value is None else read_address(value, field)
+    if address is not None and is_nowhere(address[0]):
         raise ConfigError(
             field, f"nobody can reach {address[0]}; name the address that others use"
         )
@@ -109,10 +96,10 @@ def _optional_address(value: object, field: str) -> Address | None:
 
 
 def _static(value: object, field: str) -> tuple[Address, ...]:
-    items = _items(value, field, "addresses, as in 10.0.0.1:6969,10.0.0.2:6969")
+    items = read_items(value, field, "addresses, as in 10.0.0.1:6969,10.0.0.2:6969")
     if len(items) > STATIC_MAX:
         raise ConfigError(field, f"at most {STATIC_MAX} addresses, not {len(items)}")
-    return tuple(_address(item, field, any_port=False) for item in items)
+    return tuple(read_address(item, field, any_port=False) for item in items)
 
 
 def _seconds(value: object, field: str) -> float:
@@ -127,6 +114,11 @@ def _seconds(value: object, field: str) -> float:
             f"give a time above 0 and up to an hour, as in 2.5 or 500ms, not {value!r}",
         )
     return float(seconds)
+
+
+def _seconds_or_off(value: object, field: str) -> float:
+    off = value in ("0", "off") or (value == 0 and not isinstance(value, bool))
+    return 0.0 if off else _seconds(value, field)
 
 
 def _flag(value: object, field: str) -> bool:
@@ -161,7 +153,7 @@ def _bucket(value: object, field: str) -> BucketSettings:
         return value
     if isinstance(value, Mapping):
         parts = {str(key): str(item) for key, item in value.items() if key != "name"}
-        return make_bucket(_text(value.get("name"), f"{field}.name"), parts, field)
+        return make_bucket(read_text(value.get("name"), f"{field}.name"), parts, field)
     if not isinstance(value, str):
         raise ConfigError(field, f"give a bucket, as in s:ttl=15m, not {value!r}")
     return parse_bucket(value, field)
@@ -169,7 +161,7 @@ def _bucket(value: object, field: str) -> BucketSettings:
 
 def _labels(value: object, field: str) -> dict[str, str]:
     if isinstance(value, str):
-        parts = _items(value, field, "labels")
+        parts = read_items(value, field, "labels")
         if not all("=" in part for part in parts):
             raise ConfigError(field, f"give NAME=TEXT, as in zone=a, not {value!r}")
         value = dict(part.split("=", 1) for part in parts)
@@ -192,11 +184,11 @@ def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:
 
 
 def _node_id(value: object, field: str) -> str | None:
-    return None if value is None else check_node_id(_text(value, field), field)
+    return None if value is None else check_node_id(read_text(value, field), field)
 
 
 def _cluster_name(value: object, field: str) -> str:
-    return _name(_text(value, field), field)
+    return _name(read_text(value, field), field)
 
 
 @attrs.frozen(init=False)
@@ -210,6 +202,10 @@ class Config:
     :ivar listen: Where to listen, TCP and UDP; port 0 takes a free one.
     :ivar advertise: Where others reach this node, if that is another address.
     :ivar static: Where to look for others; this node may be among them.
+    :ivar dns_sd: Names in the DNS to look for others under: services, as
+        ``_cluster._tcp.shop.example``, or hosts with a port.
+    :ivar dns_servers: Whom to ask for those (without a port: 53); none: as
+        ``/etc/resolv.conf`` says.
     :ivar node_id: Unique in the cluster; else kept in the state directory, or
         made up.
     :ivar cluster_name: Nodes of other names are refused.
@@ -218,24 +214,31 @@ class Config:
     :ivar tls: ``auto``, or ``off``: no encryption.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar compression: Of long messages: ``auto``, ``zlib`` or ``off``.
+    :ivar consul: How to find others with Consul; a URL, a mapping, or
+        `ConsulSettings`.
     :ivar state_dir: Where id, incarnation and a generated secret are kept;
         None: nowhere.
     :ivar single: Alone on purpose: other nodes are refused.
     :ivar buckets: Cache buckets to create, as ``sessions:ttl=15m,replicas=1``.
     :ivar labels: Names and texts that other nodes see.
     :ivar host: Names the machine, so that copies need not share one.
+    :ivar watchdog_s: How long code may hold up the reactor before the log tells
+        which; 0: it is not watched.
     """
 
     listen: Address
     advertise: Address | None
     static: tuple[Address, ...]
+    dns_sd: tuple[str, ...]
+    dns_servers: tuple[Address, ...]
     node_id: str | None
     cluster_name: str
-    secret_files: tuple[str, ...]
+    secret_files: tuple[str, ...] = attrs.field(repr=False)
     secret: str | None = attrs.field(repr=False)
     tls: str
     hello: str
     compression: str
+    consul: ConsulSettings | None
     state_dir: str | None
     single: bool
     buckets: tuple[BucketSettings, ...]
@@ -244,6 +247,7 @@ class Config:
     handshake_timeout_s: float
     ready_timeout_s: float
     stop_timeout_s: float
+    watchdog_s: float
 
     def __init__(
         self,
@@ -251,6 +255,8 @@ class Config:
         listen: str | Address = "0.0.0.0:6969",
         advertise: str | Address | None = None,
         static: str | Iterable[str | Address] = (),
+        dns_sd: str | Iterable[str] = (),
+        dns_servers: str | Iterable[str | Address] = (),
         node_id: str | None = None,
         cluster_name: str = "mycorrizal",
         secret_files: str | Iterable[str] = (),
@@ -258,6 +264,7 @@ class Config:
         tls: str = "auto",
         hello: str = "udp",
         compression: str = "auto",
+        consul: str | Mapping[str, object] | ConsulSettings | None = None,
         state_dir: str | None = None,
         single: bool | str = False,
         buckets: str | Iterable[str | BucketSettings | Mapping[str, object]] = (),
@@ -265,27 +272,32 @@ class Config:
         host: str | None = None,
         handshake_timeout_s: float | str = 2.0,
         ready_timeout_s: float | str = 30.0,
-        stop_timeout_s: float | str = 10.0,
+        stop_timeout_s: float | str = 25.0,
+        watchdog_s: float | str = 0.5,
     ) -> None:
         self.__attrs_init__(
-            listen=_address(listen, "listen"),
+            listen=read_address(listen, "listen"),
             advertise=_optional_address(advertise, "advertise"),
             static=_static(static, "static"),
+            dns_sd=read_dns_sd(dns_sd, "dns_sd"),
+            dns_servers=read_dns_servers(dns_servers, "dns_servers"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
-            secret_files=_paths(secret_files, "secret_files"),
+            secret_files=_secret_files(secret_files, "secret_files"),
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
             compression=_one_of(COMPRESSION_MODES, compression, "compression"),
+            consul=read_consul(consul),
             state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
             labels=_labels(labels, "labels"),
-            host=None if host is None else _name(_text(host, "host"), "host"),
+            host=None if host is None else _name(read_text(host, "host"), "host"),
             handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
+            watchdog_s=_seconds_or_off(watchdog_s, "watchdog_s"),
         )
 
     @classmethod
@@ -301,17 +313,21 @@ class Config:
 
         :param file: What `read_file` gave.
         :param environment: As ``os.environ``; names begin with
-            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.
+            ``MYCORRIZAL_``; ``MYCORRIZAL_ID`` is the node id.  Consul's own
+            variables complete the settings of ``consul``.
         :param options: From a command line or a program.
         :raises ConfigError: A setting is unknown or wrong.
         """
-        merged: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for source in (file, _from_environment(environment or {}), options):
             for name, value in (source or {}).items():
                 if name not in FIELDS:
                     raise ConfigError(name, _unknown(name))
-                merged[name] = value
-        return cls(**merged)
+                of_consul = name == "consul"
+                found[name] = merged(found.get(name), value) if of_consul else value
+        if "consul" in found:
+            found["consul"] = completed(found["consul"], environment or {})
+        return cls(**found)
 
 
 FIELDS = tuple(field.name for field in attrs.fields(Config))
@@ -327,7 +343,7 @@ def _unknown(name: str) -> str:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for variable, value in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -336,6 +352,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
             found.setdefault("node_id", value)
         elif name == "SECRET_FILE":
             found.setdefault("secret_files", [value])
+        elif name in CONSUL_VARIABLES:
+            found.setdefault("consul", {})[CONSUL_VARIABLES[name]] = value
         elif name.lower() in FIELDS:
             found[name.lower()] = value
         elif name not in _OTHER_VARIABLES and not _OF_KUBERNETES.fullmatch(name):

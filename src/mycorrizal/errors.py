@@ -8,7 +8,7 @@ what to do; what a program needs is in attributes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class MycorrizalError(Exception):
@@ -230,6 +230,10 @@ class BucketConflict(CacheError):
         self.bucket = bucket
 
 
+class InvalidKey(CacheError):
+    """A key is neither text nor bytes, or text that UTF-8 can't hold."""
+
+
 class KeyTooLarge(CacheError):
     """A key is empty or longer than the limit."""
 
@@ -250,8 +254,66 @@ class ValueTooLarge(CacheError):
         self.limit_bytes = limit_bytes
 
 
+class CacheBusy(CacheError):
+    """
+    Too many operations are under way, here or at the node that owns the key.
+    This one was not begun: wait for some of the others, then try again.
+
+    :ivar limit: How many may be under way.
+    """
+
+    def __init__(self, where: str, limit: int) -> None:
+        super().__init__(
+            f"{limit} operations are under way {where}; this one was not begun: "
+            "wait for some of them before you begin more"
+        )
+        self.limit = limit
+
+
+class CodecError(CacheError):
+    """A bucket's codec can't make bytes of a value, or a value of bytes."""
+
+
 class Indeterminate(CacheError):
     """
     It can't be known whether the call took effect: its time ran out, or the
     node that was asked died.  Reading the key tells.
     """
+
+
+class Degraded(CacheError):
+    """
+    A value was written, but fewer nodes hold it than the caller demanded:
+    there are not as many members.
+
+    :ivar copies: How many nodes hold it.
+    :ivar wanted: How many were demanded.
+    """
+
+    def __init__(self, copies: int, wanted: int) -> None:
+        nodes = "1 node holds" if copies == 1 else f"{copies} nodes hold"
+        super().__init__(f"written, but {nodes} it, not {wanted}: members are missing")
+        self.copies = copies
+        self.wanted = wanted
+
+
+class PartialFailure(CacheError):
+    """
+    A bulk call was done for some of its keys and not for others.
+
+    :ivar done: What the call would have fired with, of the keys it was done for.
+    :ivar failed: The error of each other key.
+    """
+
+    def __init__(
+        self,
+        done: Mapping[str | bytes, object],
+        failed: Mapping[str | bytes, MycorrizalError],
+    ) -> None:
+        key, error = next(iter(failed.items()))
+        super().__init__(
+            f"{len(failed)} of {len(done) + len(failed)} keys failed, the first "
+            f"{key!r}: {error}"
+        )
+        self.done = done
+        self.failed = failed

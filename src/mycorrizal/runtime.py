@@ -13,13 +13,17 @@ import heapq
 import os
 import random as _random
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IReactorTime,
+)
 from twisted.logger import Logger
 
 #: A step of the wall clock against the monotonic one that is worth re-arming
@@ -274,6 +278,38 @@ class Runtime:
                 link.flush()
             except Exception:
                 self._log.failure("A link could not be flushed")
+
+
+class Repeater:
+    """
+    A thread that calls something again and again, beside the reactor.
+
+    :param pause_s: Between two calls.
+    """
+
+    def __init__(self, pause_s: float, call: Callable[[], object], name: str) -> None:
+        self._pause_s = pause_s
+        self._call = call
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to call."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Call no more, and wait for a call that is being made."""
+        self._stopping.set()
+        self._thread.join(self._pause_s)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._pause_s):
+            self._call()
+
+
+#: Which thread this is, and seconds of CPU that the process has used.
+thread_id: Callable[[], int] = threading.get_ident
+cpu_s: Callable[[], float] = time.process_time
 
 
 def limit_buffers(transport: Any, unsent_bytes: int, unread_bytes: int) -> None:

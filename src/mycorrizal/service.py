@@ -27,6 +27,7 @@ from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
     AutoTls,
+    IDiscovery,
     KeyRing,
     MemberEvent,
     Node,
@@ -34,12 +35,14 @@ from mycorrizal.nodosum import (
     NodosumService,
     Readiness,
     derive_key,
+    discoveries_of,
     new_secret,
 )
 from mycorrizal.pulse.server import PulseServer
 from mycorrizal.runtime import Runtime
 from mycorrizal.state import NodeState, cluster_directory, present, read_secret
 from mycorrizal.version import __version__
+from mycorrizal.watchdog import Watchdog, watch
 
 #: After closing by force nothing is waited for any longer than this.
 FORCED_S = 1.0
@@ -53,6 +56,10 @@ class Mycorrizal(MultiService):
     It is started once, and not again after it was stopped.
 
     :param reactor: The reactor that runs it.
+    :ivar leave_func: What ``pulse leave`` calls; by default it is stopped, and
+        the process goes on.
+    :ivar left: After a stop: how many values of which bucket were not handed
+        over in time.
     :raises ConfigError: A setting is wrong, or there is no secret.
     :raises StateError: The state directory can't be used.
     """
@@ -66,6 +73,9 @@ class Mycorrizal(MultiService):
         self.runtime = runtime = Runtime.of(reactor)
         self._state: NodeState | None = None
         keys = _keys(config, runtime)
+        settings = _nodosum_settings(config, keys)
+        # What they refuse is refused before the state directory is taken.
+        discoveries = discoveries_of(runtime, settings)
         node_id, incarnation = self._identity()
         self.fingerprint = keys.first.fingerprint
         host = config.host if config.host is not None else platform.node()
@@ -74,20 +84,7 @@ class Mycorrizal(MultiService):
         self._over = False
         self.nodosum = NodosumService(
             runtime,
-            NodosumConfig(
-                keys=keys,
-                listen=config.listen,
-                advertise=config.advertise,
-                static=config.static,
-                cluster_name=config.cluster_name,
-                tls=config.tls,
-                hello=config.hello,
-                compression=config.compression,
-                single=config.single,
-                labels=config.labels,
-                handshake_timeout_s=config.handshake_timeout_s,
-                ready_timeout_s=config.ready_timeout_s,
-            ),
+            settings,
             node_id=node_id,
             incarnation=incarnation,
             host=host,
@@ -95,11 +92,16 @@ class Mycorrizal(MultiService):
             tls=runtime.tls or AutoTls(),
             clock=HybridClock(runtime.wall),
         )
+        for discovery in discoveries:
+            self.nodosum.add_discovery(discovery)
         self.nodosum.incarnation_changed = self._incarnation_changed
         self.mycel = MycelService(
             self.nodosum, MycelConfig(buckets=config.buckets), host=host
         )
-        self._pulse = PulseServer(self.nodosum, self.mycel)
+        self._watchdog: Watchdog | None = None
+        self.leave_func: Callable[[], object] = self.stopService
+        self.left: dict[str, int] = {}
+        self._pulse = PulseServer(self.nodosum, self.mycel, lambda: self.leave_func())
         self.mycel.setServiceParent(self)
         self.nodosum.setServiceParent(self)
 
@@ -165,13 +167,23 @@ class Mycorrizal(MultiService):
         """
         return self.nodosum.applications.get(application_id)
 
+    def add_discovery(self, discovery: IDiscovery) -> None:
+        """
+        Look for other nodes in one more way, besides those of the settings; a
+        node that runs alone on purpose does not.
+
+        :param discovery: Provides `IDiscovery`; best added before the start,
+            as a node is ready only when each way has answered once.
+        """
+        self.nodosum.add_discovery(discovery)
+
     def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
         """
         Be told when members join, leave or die.
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`, in order.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
         return self.nodosum.subscribe(receive)
 
@@ -179,6 +191,15 @@ class Mycorrizal(MultiService):
     def ready(self) -> bool:
         """Whether `when_ready` has fired, and the node was not stopped."""
         return self._readiness.ready
+
+    def safe_to_stop(self) -> bool:
+        """
+        Whether the cache loses nothing if this process ends now, however it
+        ends: no copy is known to be missing, and nothing is here alone.  Ask
+        before you stop the next node of a rolling restart the hard way;
+        `stopService` hands over in any case.
+        """
+        return self.mycel.safe_to_stop()
 
     def when_ready(self) -> Deferred[None]:
         """
@@ -214,6 +235,7 @@ class Mycorrizal(MultiService):
             self._release()
             self.runtime.rearm()
             raise
+        self._watchdog = watch(self.runtime, self.config.watchdog_s)
         self.nodosum.readiness.when_ready().addCallbacks(self._linked, self._not_linked)
 
     def _linked(self, _: object) -> None:
@@ -237,6 +259,7 @@ class Mycorrizal(MultiService):
             max_entries=bucket.max_entries,
             max_bytes=bucket.max_bytes,
             replicas=bucket.replicas,
+            write=bucket.write,
         )
         return created.addErrback(self._bucket_failed)
 
@@ -249,6 +272,9 @@ class Mycorrizal(MultiService):
     def stopService(self) -> Deferred[None]:
         """
         Hand over the cache, leave the cluster and close everything.
+
+        Until a link is closed applications receive what comes on it, and
+        nothing after that.
 
         :return: Fires when nothing is left: no connection, port, timer or
             unfired Deferred.  After ``stop_timeout_s`` it closes by force.
@@ -272,9 +298,13 @@ class Mycorrizal(MultiService):
         def leave(result: object) -> Deferred[Any]:
             hand_over.cancel()
             if isinstance(result, Failure):
+                self.left = self.mycel.not_handed_over()
                 self._log.error(
-                    "Not all of the cache was handed over within {timeout_s} s",
+                    "Not all of the cache was handed over within {timeout_s:g} s: "
+                    "left {left}",
                     timeout_s=timeout_s * 0.8,
+                    left=", ".join(f"{n} of {name}" for name, n in self.left.items())
+                    or "nothing that is known",
                 )
             self.mycel.stopService()
             return self.nodosum.stopService()
@@ -301,10 +331,32 @@ class Mycorrizal(MultiService):
         )
 
     def _release(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.stop()
         # All timers are cancelled: no alarm is left for them.
         self.runtime.rearm()
         if self._state is not None:
             self._state.close()
+
+
+def _nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
+    return NodosumConfig(
+        keys=keys,
+        listen=config.listen,
+        advertise=config.advertise,
+        static=config.static,
+        dns_sd=config.dns_sd,
+        dns_servers=config.dns_servers,
+        consul=config.consul,
+        cluster_name=config.cluster_name,
+        tls=config.tls,
+        hello=config.hello,
+        compression=config.compression,
+        single=config.single,
+        labels=config.labels,
+        handshake_timeout_s=config.handshake_timeout_s,
+        ready_timeout_s=config.ready_timeout_s,
+    )
 
 
 def _keys(config: Config, runtime: Runtime) -> KeyRing:

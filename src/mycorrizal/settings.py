@@ -8,11 +8,14 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel import BucketSettings
+from mycorrizal.mycel.config import WriteMode
 from mycorrizal.nodosum import DEFAULT_PORT, Address
+from mycorrizal.nodosum.acl import RAW_PREFIX
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ms|s|m|h|d)?")
@@ -23,15 +26,18 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 #: The interface of a link-local address, as in fe80::1%eth0.
 _SCOPE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 _ADDRESS_EXAMPLE = "give HOST:PORT, as in 10.0.0.1:6969 or [::1]:6969"
-_BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas")
+_BUCKET_KEYS = ("ttl", "max_entries", "max_bytes", "replicas", "write")
 _NODE_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 
 
-def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
+def parse_address(
+    text: str, field: str, *, any_port: bool = False, default_port: int = DEFAULT_PORT
+) -> Address:
     """
     Read ``HOST``, ``HOST:PORT``, ``[::1]`` or ``[::1]:PORT``.
 
     :param any_port: Whether port 0 (a free one) is allowed.
+    :param default_port: For one that is written without.
     :raises ConfigError: It is none of these.
     """
     example = _ADDRESS_EXAMPLE
@@ -47,7 +53,7 @@ def parse_address(text: str, field: str, *, any_port: bool = False) -> Address:
         host, _, port_text = text.partition(":")
     else:
         host = text
-    port = DEFAULT_PORT
+    port = default_port
     if port_text is not None:
         if not _NUMBER.fullmatch(port_text):
             raise ConfigError(field, f"{text!r} has no valid port; {example}")
@@ -84,6 +90,51 @@ def check_address(
     return literal or host, port
 
 
+def read_address(
+    value: object, field: str, *, any_port: bool = True, port: int = DEFAULT_PORT
+) -> Address:
+    """
+    Read an address: a text, or host and port.
+
+    :param any_port: Whether port 0 (a free one) is allowed.
+    :param port: For one that is written without.
+    :raises ConfigError: It is none.
+    """
+    if isinstance(value, str):
+        return parse_address(value, field, any_port=any_port, default_port=port)
+    if not (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+    ):
+        raise ConfigError(field, f"give HOST:PORT, as in 10.0.0.1:6969, not {value!r}")
+    return check_address(value, field, any_port=any_port)
+
+
+def read_items(value: object, field: str, what: str) -> list[Any]:
+    """
+    Read the items of one text with commas, or of a list.
+
+    :param what: They are, in the plural.
+    :raises ConfigError: It is neither.
+    """
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
+        return list(value)
+    raise ConfigError(field, f"give a list of {what}, not {value!r}")
+
+
+def read_text(value: object, field: str) -> str:
+    """
+    :raises ConfigError: It is no text, or an empty one.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ConfigError(field, f"give a text, not {value!r}")
+    return value
+
+
 def parse_duration_s(text: str, field: str) -> float:
     """
     Read a time such as ``15m``, ``250ms``, ``1.5h`` or plain seconds.
@@ -110,7 +161,7 @@ def parse_count(text: str, field: str) -> int:
 
 def parse_bucket(text: str, field: str) -> BucketSettings:
     """
-    Read ``NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1``.
+    Read ``NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1,write=all``.
 
     :raises ConfigError: It is not that.
     """
@@ -137,6 +188,7 @@ def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettin
     """
     ttl_s: float | None = None
     counts: dict[str, int] = {}
+    write: WriteMode = "all"
     for key, value in parts.items():
         if key not in _BUCKET_KEYS:
             near = difflib.get_close_matches(key, _BUCKET_KEYS, 1)
@@ -144,6 +196,8 @@ def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettin
             raise ConfigError(f"{field}.{key}", f"unknown; did you mean {known}?")
         if key == "ttl":
             ttl_s = parse_duration_s(value, f"{field}.ttl")
+        elif key == "write":
+            write = cast(WriteMode, value)  # As it is checked below.
         else:
             counts[key] = parse_count(value, f"{field}.{key}")
     if not name.isprintable():
@@ -154,6 +208,7 @@ def make_bucket(name: str, parts: Mapping[str, str], field: str) -> BucketSettin
         counts.get("max_entries"),
         counts.get("max_bytes"),
         counts.get("replicas", 1),
+        write,
     )
     settings.validate(field)
     return settings
@@ -169,3 +224,16 @@ def check_node_id(node_id: str, field: str) -> str:
             f"{node_id!r} is no node id; use 1 to 128 letters, digits and . _ : @ -",
         )
     return node_id
+
+
+def check_secret_path(path: str, field: str) -> None:
+    """
+    :raises ConfigError: It is a secret itself, given in place of a path; the
+        secret is not shown.
+    """
+    if path.strip().startswith(RAW_PREFIX):
+        raise ConfigError(
+            field,
+            "is a secret itself; write it to a file that only its owner can read, "
+            "and give the file's path",
+        )

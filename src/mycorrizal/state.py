@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mycorrizal.errors import ConfigError, StateError
 from mycorrizal.nodosum import new_secret
-from mycorrizal.settings import check_node_id
+from mycorrizal.settings import check_node_id, check_secret_path
 
 SECRET_BYTES_MAX = 4096
 #: node.json holds one id and one number.
@@ -85,14 +85,19 @@ def read_secret(path: Path, field: str = "secret_files") -> str:
     Read a secret.
 
     :raises ConfigError: There is none, or others than its owner can read it.
+        If `path` might be a secret, given in place of a path, it is not shown.
     """
+    check_secret_path(str(path), field)
+    problem: str | None = None
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(SECRET_BYTES_MAX + 1)
     except OSError as error:
-        problem = error.strerror or str(error)
-        raise ConfigError(field, f"cannot read {path}: {problem}") from None
+        problem = error.strerror or type(error).__name__
+    if problem is not None:
+        # Raised outside: the system's error would carry the path along.
+        raise ConfigError(field, f"cannot read {_shown(path)}: {problem}")
     if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
             field, f"{path} can be read by others; run `chmod 600 {path}` first"
@@ -112,6 +117,15 @@ def read_secret(path: Path, field: str = "secret_files") -> str:
     if not secret:
         raise ConfigError(field, f"{path} is empty; `pulse secret new > {path}`")
     return secret
+
+
+def _shown(path: Path) -> str:
+    """A path for an error, unless it might be a passphrase given in its place."""
+    parent = path.parent
+    beside = len(parent.parts) > bool(path.anchor) and os.path.isdir(parent)
+    if beside or os.path.lexists(path):
+        return str(path)
+    return "what is named (it is not shown, as it might be the secret itself)"
 
 
 def make_secret(directory: Path, token_bytes: Callable[[int], bytes]) -> bool:

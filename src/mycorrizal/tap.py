@@ -21,6 +21,8 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from mycorrizal.config import Config, read_file
+from mycorrizal.consul_options import ConsulOptions, option_of
+from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.runtime import Entropy, follow_monotonic_time
@@ -33,7 +35,14 @@ EXIT_USAGE = 64
 EXIT_FAILED = 1
 
 #: Options that may be repeated are called by the singular of their setting.
-_OPTIONS = {"secret_files": "secret_file", "buckets": "bucket", "labels": "label"}
+_OPTIONS = {
+    "secret_files": "secret_file",
+    "buckets": "bucket",
+    "dns_servers": "dns_server",
+    "labels": "label",
+    "host": "host_label",
+    "watchdog_s": "watchdog",
+}
 
 
 def leave(code: int, sentence: str) -> NoReturn:
@@ -42,7 +51,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(usage.Options):
+class Options(ConsulOptions, DnsOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -147,7 +156,8 @@ class Options(usage.Options):
     def opt_bucket(self, bucket: str) -> None:
         """
         A cache bucket to create:
-        NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1. May be repeated.
+        NAME:ttl=15m,max_entries=10000,max_bytes=N,replicas=1,write=all.  May be
+        repeated.
         """
         self._add("buckets", bucket)
 
@@ -159,6 +169,20 @@ class Options(usage.Options):
         if not name or not equals:
             leave(EXIT_USAGE, f"label: give NAME=TEXT, as in zone=a, not {label!r}")
         self._settings.setdefault("labels", {})[name] = text
+
+    def opt_host_label(self, name: str) -> None:
+        """
+        Names the machine, so that copies of a value need not share one.
+        [default: the host name]
+        """
+        self._settings["host"] = name
+
+    def opt_watchdog(self, seconds: str) -> None:
+        """
+        How long code may hold up the reactor before the log tells which, with
+        its stack; 0 turns that off. [default: 0.5]
+        """
+        self._settings["watchdog_s"] = seconds
 
     def opt_config(self, path: str) -> None:
         """
@@ -210,6 +234,8 @@ class Options(usage.Options):
         setting = re.match(r"\w*", error.field).group()  # type: ignore[union-attr]
         if setting not in self._settings:
             return str(error)
+        if setting == "consul":
+            return f"{option_of(error.field)}: {error.problem}"
         option = _OPTIONS.get(setting, setting).replace("_", "-")
         return f"--{option}{error.field.removeprefix(setting)}: {error.problem}"
 
@@ -221,7 +247,8 @@ class Options(usage.Options):
             parent["logFormat"] = "text"
 
 
-for _name, _option in vars(Options).items():
+_ALL_OPTIONS = {**vars(ConsulOptions), **vars(DnsOptions), **vars(Options)}
+for _name, _option in _ALL_OPTIONS.items():
     # usage prints the texts as they stand, line breaks and all.
     if _name.startswith("opt_"):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())
@@ -246,6 +273,7 @@ class NodeService(MultiService):
         self._secret_path = secret_path
         node.setServiceParent(self)
         node.subscribe(self._members_changed)
+        node.leave_func = reactor.stop
 
     def startService(self) -> None:
         """Start the node, or end the process with one sentence."""
@@ -322,7 +350,19 @@ class NodeService(MultiService):
             signal.signal(number, signal.SIG_DFL)
         self._log.info("Leaving the cluster")
         stopped: Deferred[Any] = super().stopService()
-        return stopped.addCallback(lambda _: self._log.info("Left"))
+        return stopped.addCallback(self._stopped)
+
+    def _stopped(self, _: object) -> None:
+        left = self._node.left
+        if left:
+            copies = ", ".join(f"{count} of {name}" for name, count in left.items())
+            self._reactor.addSystemEventTrigger(
+                "after",
+                "shutdown",
+                _exit_failed,
+                f"left, but not handed over: {copies}",
+            )
+        self._log.info("Left")
 
 
 def _is_loopback(host: str) -> bool:

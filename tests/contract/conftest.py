@@ -10,6 +10,6 @@ import pytest
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    if collection_path.name == "test_real.py":
+    if collection_path.name in ("test_real.py", "test_consul.py"):
         return not config.pluginmanager.hasplugin("twisted")
     return None

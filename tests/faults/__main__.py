@@ -1,15 +1,15 @@
 """
 Runs the nemeses: ``python -m tests.faults --seconds 60``.
 
-Results go to a directory as the run goes on; the same seed again goes on where
-the last run ended, unless ``--fresh``.
+Results go to a directory as the run goes on: `results.txt` for people,
+`results.json` for programs.  The same command again goes on where the last run
+ended, unless ``--fresh``; other options, or another version of the code, begin
+again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import signal
 import sys
 import time
@@ -19,16 +19,16 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from mycorrizal.testing.telling import described
 from tests.faults.nemeses import NEMESES
+from tests.faults.results import Results, describe
 from tests.faults.stage import Nemesis, Settings, run
 
-#: Detections that are slower are reported, on a quiet machine as a problem.
-BARS_S = {"crash": 1.0, "hang": 5.0, "black hole": 5.0}
 DEFAULT_RESULTS = Path(".tox/faults/results")
 #: What one nemesis may take besides its seconds; then it has failed.
 GRACE_S = 240.0
-#: Findings of one nemesis that are printed; the file has all.
-SHOWN_MAX = 8
+#: After this, no further nemesis begins; the same command goes on.
+MINUTES = 60.0
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -41,76 +41,12 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--fresh", action="store_true", help="begin again")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES,
+        help="begin nothing more after so many; the same command goes on",
+    )  # fmt: skip
     parser.add_argument("--results", type=Path, default=DEFAULT_RESULTS)
     return parser.parse_args(arguments)
-
-
-class Results:
-    """The file of results, of one seed."""
-
-    def __init__(self, directory: Path, seed: int, *, fresh: bool) -> None:
-        self.directory = directory.absolute()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._path = self.directory / "results.json"
-        self._text = self.directory / "results.txt"
-        self.done: dict[str, dict[str, Any]] = {}
-        if self._path.exists() and not fresh:
-            kept = json.loads(self._path.read_text())
-            if kept["seed"] == seed:
-                self.done = kept["nemeses"]
-        self._seed = seed
-        if not self.done:
-            self._text.unlink(missing_ok=True)
-
-    def home(self, name: str) -> Path:
-        """An empty directory for a nemesis."""
-        home = self.directory / name
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir()
-        return home
-
-    def add(self, name: str, result: dict[str, Any]) -> None:
-        """Keep a result."""
-        self.done[name] = result
-        kept = {"seed": self._seed, "nemeses": self.done}
-        new = self._path.with_suffix(".new")
-        new.write_text(json.dumps(kept, indent=1))
-        new.replace(self._path)
-        text = describe(name, result)
-        with self._text.open("a") as file:
-            file.write(text + "\n")
-        print(text, flush=True)
-
-
-def describe(name: str, result: dict[str, Any]) -> str:
-    """A result for people."""
-    if "skipped" in result:
-        return f"== {name}: SKIPPED, {result['skipped']}"
-    if "failed" in result:
-        return f"== {name}: FAILED, {result['failed']}"
-    sound = not (result["findings"] or result["problems"])
-    word = "ok" if sound else "FINDINGS"
-    did = f"{result['faults']} faults, {result['operations']} operations"
-    shares, longest_ms = result["latency_ms"], result["latency_max_ms"]
-    lines = [
-        f"== {name}: {word}; {did} in {result['elapsed_s']:g} s",
-        "   " + ", ".join(f"{n} {kind}" for kind, n in result["counts"].items()),
-        f"   latency ms {shares}, at most {longest_ms}",
-        f"   settled after s {result['settled_s']}",
-    ]
-    for kind, times in result["detections_s"].items():
-        bar = BARS_S[kind]
-        late = sum(1 for seconds in times if seconds > bar)
-        lines.append(
-            f"   {kind} seen by all after {sorted(times)} s; "
-            f"{late} of {len(times)} over {bar:g} s"
-        )
-    lines += [f"   problem: {problem}" for problem in result["problems"]]
-    for kind in ("findings", "excused"):
-        lines += [f"   {kind}: {text}" for text in result[kind][:SHOWN_MAX]]
-        if len(result[kind]) > SHOWN_MAX:
-            lines.append(f"   and {len(result[kind]) - SHOWN_MAX} {kind} more")
-    return "\n".join(lines)
 
 
 async def one(reactor: Any, nemesis: Nemesis, settings: Settings, home: Path) -> Any:
@@ -131,35 +67,26 @@ async def one(reactor: Any, nemesis: Nemesis, settings: Settings, home: Path) ->
 
 
 async def every(reactor: Any, chosen: argparse.Namespace) -> int:
-    """Run all that are chosen and not done; how many were not sound."""
-    results = Results(chosen.results, chosen.seed, fresh=chosen.fresh)
+    """Run all that are chosen and not done; the exit code."""
+    run = {
+        "seed": chosen.seed, "seconds": chosen.seconds, "kills": chosen.kills,
+        "per_second": chosen.per_second, "version": described(),
+    }  # fmt: skip
+    results = Results(chosen.results, run, fresh=chosen.fresh)
     settings = Settings(chosen.seed, chosen.seconds, chosen.per_second, chosen.kills)
     began_at = time.monotonic()
     for nemesis in NEMESES:
         if nemesis.name not in chosen.only:
             continue
-        done = results.done.get(nemesis.name)
-        if done is not None and not {"skipped", "failed"} & done.keys():
+        if not results.wanted(nemesis.name):
+            done = results.done[nemesis.name]
             print(describe(nemesis.name, done) + "\n   (of an earlier run)")
+            continue
+        if time.monotonic() - began_at > chosen.minutes * 60:
             continue
         home = results.home(nemesis.name)
         results.add(nemesis.name, await one(reactor, nemesis, settings, home))
-    found = [results.done[name] for name in chosen.only]
-    skipped = [n for n in chosen.only if "skipped" in results.done[n]]
-    bad = [n for n in chosen.only if not _sound(results.done[n])]
-    total = sum(result.get("operations", 0) for result in found)
-    print(
-        f"{len(found)} nemeses, {total} operations in "
-        f"{time.monotonic() - began_at:.0f} s; skipped {len(skipped)} "
-        f"({', '.join(skipped)}); not sound {len(bad)} ({', '.join(bad)}); "
-        f"in {results.directory}"
-    )
-    return len(bad)
-
-
-def _sound(result: dict[str, Any]) -> bool:
-    wrong = ("failed", "findings", "problems")
-    return not any(result.get(name) for name in wrong)
+    return results.sum_up(chosen.only, time.monotonic() - began_at)
 
 
 def main() -> None:
@@ -175,7 +102,7 @@ def main() -> None:
         if isinstance(result, Failure):
             result.printTraceback()
         else:
-            code[0] = 1 if result else 0
+            code[0] = result
         turning.stop()
 
     def interrupted(*_: object) -> None:

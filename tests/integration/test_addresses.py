@@ -116,6 +116,36 @@ async def test_listening_everywhere(crew: Crew) -> None:
     assert seen[first.node_id] == f"127.0.0.1:{first_port}"
 
 
+@pytest_twisted.ensureDeferred
+async def test_other_address_than_its_own(crew: Crew) -> None:
+    """
+    Others are told the address that a node advertises, not the one it listens on,
+    and reach it there; it recognises itself under both.
+    """
+    first_port, second_port, third_port = free_ports(3)
+    outside = f"127.0.0.3:{first_port}"
+    first = crew.twist(
+        *("--listen", f"0.0.0.0:{first_port}", "--advertise", outside),
+        *("--static", f"{outside},127.0.0.1:{first_port}"),
+    )
+    first.wait_for("Ready", timeout_s=10)
+    second = crew.twist(
+        *("--listen", f"127.0.0.1:{second_port}"),
+        *("--static", f"127.0.0.1:{first_port}"),
+    )
+    second.wait_for_members(2)
+    third = crew.twist(
+        *("--listen", f"127.0.0.1:{third_port}"),
+        *("--static", f"127.0.0.1:{second_port}"),
+    )
+    for node in (first, second, third):
+        node.wait_for_members(3)
+    for port in (first_port, second_port, third_port):
+        status = await status_of(f"127.0.0.1:{port}", crew.secret)
+        seen = {member.id: member.address for member in status.members}
+        assert seen[first.node_id] == outside
+
+
 # -- where settings come from -----------------------------------------------------
 
 

@@ -266,6 +266,25 @@ def test_demo(user: User) -> None:
     for pid in re.findall(r"process (\d+)", text):
         assert gone(int(pid))
     assert list(user.home.iterdir()) == []
+    # Its last line works when it is pasted.
+    last = subprocess.run(
+        text.splitlines()[-1],
+        shell=True,
+        capture_output=True,
+        env={"PATH": "/usr/bin:/bin"},
+        timeout=PATIENCE_S,
+    )
+    assert last.returncode == 0, last
+    assert b"--static" in last.stdout
+
+
+def test_demo_json(user: User) -> None:
+    """For programs it prints JSON, and nothing else."""
+    called = user.pulse("demo", "--json", within_s=90)
+    assert (called.code, called.error) == (0, "")
+    found = json.loads(called.out)
+    assert found["values"] == 500
+    assert found["steps"][0]["what"].startswith("start anna")
 
 
 def test_demo_interrupted(user: User) -> None:

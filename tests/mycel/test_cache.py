@@ -210,7 +210,7 @@ class RefusalTests(CacheTestCase):
     def test_other_types(self) -> None:
         """A value that is not bytes is refused, and its type named."""
         for value in ("text", 5, None, bytearray(b"v")):
-            call = self.here.put("b", "k", value)  # type: ignore[arg-type]
+            call = self.here.put("b", "k", value)
             error = self.failureResultOf(call, CacheError).value
             self.assertIn(type(value).__name__, str(error))
 

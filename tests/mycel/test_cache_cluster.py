@@ -94,13 +94,16 @@ class BucketTests(ClusterTestCase):
 
     def test_senseless(self) -> None:
         """Settings that make no sense are refused, and the field is named."""
-        for settings, field in (
+        wrong: list[tuple[dict[str, Any], str]] = [
             ({"ttl_s": 0}, "bucket.ttl"),
             ({"max_entries": 0}, "bucket.max_entries"),
             ({"max_entries": 2**64}, "bucket.max_entries"),
             ({"max_bytes": -1}, "bucket.max_bytes"),
             ({"replicas": 8}, "bucket.replicas"),
-        ):
+            ({"write": "none"}, "bucket.write"),
+            ({"codec": "pickle"}, "codec"),
+        ]
+        for settings, field in wrong:
             call = self.cache(0).create_bucket("s", **settings)
             error = self.failureResultOf(call, ConfigError).value
             self.assertEqual(error.field, field)

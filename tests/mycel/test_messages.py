@@ -11,28 +11,29 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import tests.profiles  # noqa: F401
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.mycel.config import (
-    BUCKET_NAME_BYTES_MAX,
-    BUCKETS_MAX,
-    KEY_BYTES_MAX,
-    VALUE_BYTES_MAX,
-)
-from mycorrizal.mycel.messages import (
-    NEVER,
-    PUSHED_MAX,
-    AskSettled,
+from mycorrizal.mycel.bucket_messages import (
+    AlterBucket,
     BucketEntry,
     Buckets,
-    Copy,
+    ClearBucket,
     CreateBucket,
+    DropBucket,
+)
+from mycorrizal.mycel.config import BUCKET_NAME_BYTES_MAX
+from mycorrizal.mycel.messages import (
+    NEVER,
+    Answer,
+    Copy,
     Done,
     Fetch,
     Found,
     Get,
-    Leaving,
-    Push,
-    Pushed,
+    GetMany,
+    Item,
+    Many,
     Put,
+    PutIf,
+    PutMany,
     Refused,
     Request,
     Touch,
@@ -42,10 +43,32 @@ from mycorrizal.mycel.messages import (
     encode,
     remaining_ms,
 )
-from mycorrizal.nodosum.wire.limits import MESSAGE_BYTES_MAX
+from mycorrizal.mycel.scan_messages import Scan
+from mycorrizal.mycel.slot_messages import (
+    Claim,
+    Claimed,
+    Compare,
+    Compared,
+    Denied,
+    Evict,
+    Lacking,
+    Leaving,
+    Moved,
+    Offer,
+    Offered,
+    Page,
+    Paged,
+    Push,
+    Pushed,
+)
+from mycorrizal.mycel.slots.slotset import slotset, to_bytes
+from mycorrizal.mycel.watch_messages import Watch
 
 ORIGIN = bytes(range(16))
 _ORIGIN = "c410000102030405060708090a0b0c0d0e0f"
+#: Slots 0, 9 and 1023.
+SLOTS_SEEN = to_bytes(slotset((0, 9, 1023)))
+_SLOTS = "c4800102" + "00" * 125 + "80"
 
 #: Each message and its bytes.
 REQUESTS: list[tuple[Request, str]] = [
@@ -62,7 +85,19 @@ REQUESTS: list[tuple[Request, str]] = [
     (Touch("b", b"k", 60000, 0), "9603a162c4016bcdea600000"),
     (
         CreateBucket("s", NEVER, 100000, None, 1, 5),
-        "9804a173ffce000186a0c0010500",
+        "9904a173ffce000186a0c0010500a3616c6c",
+    ),
+    (
+        PutIf("b", b"k", b"v", 0, True, 7),
+        "9828a162c4016bc4017600c30700",
+    ),
+    (AlterBucket("s", 1000, 0, None, 2, "one", 5), "9929a173cd03e800c002a36f6e650500"),
+    (ClearBucket("s", 5, 1), "942aa1730501"),
+    (DropBucket("s", 5), "942ba1730500"),
+    (GetMany("b", (b"k", b"l"), 1500), "942ca16292c4016bc4016ccd05dc"),
+    (
+        PutMany("b", (Item(b"k", b"v", 0), Item(b"l", None, NEVER)), 7, 1500),
+        "952da1629293c4016bc401760093c4016cc0ff07cd05dc",
     ),
     (
         Copy("b", b"k", b"v", 7, ORIGIN, 1500),
@@ -74,22 +109,75 @@ REQUESTS: list[tuple[Request, str]] = [
         f"930aa1629195c4016bc007{_ORIGIN}ff",
     ),
     (Leaving(), "910d"),
-    (AskSettled(2**64 - 1, 9), "930bcfffffffffffffffff09"),
+    (Claim(SLOTS_SEEN, 256), f"930b{_SLOTS}cd0100"),
+    (Moved(SLOTS_SEEN), f"9312{_SLOTS}c0"),
+    (Moved(SLOTS_SEEN, (ORIGIN, 3)), f"9312{_SLOTS}92{_ORIGIN}03"),
+    (Page("b", SLOTS_SEEN), f"950ea162{_SLOTS}00c400"),
+    (Page("b", SLOTS_SEEN, 9, b"k"), f"950ea162{_SLOTS}09c4016b"),
+    (Compare("b", SLOTS_SEEN), f"940fa162{_SLOTS}c2"),
+    (Compare("b", SLOTS_SEEN, everything=True), f"940fa162{_SLOTS}c3"),
+    (Offer("b", (Offered(b"k", 7, ORIGIN),)), f"9310a1629193c4016b07{_ORIGIN}"),
+    (Evict("b", (Offered(b"k", 7, ORIGIN),)), f"9311a1629193c4016b07{_ORIGIN}"),
     (
         Buckets((BucketEntry("s", 1000, None, 4096, 7, 1, ORIGIN),), 3),
-        f"930c9197a173cd03e8c0cd10000701{_ORIGIN}03",
+        f"930c919ba173cd03e8c0cd10000701{_ORIGIN}a3616c6c0000c203",
     ),
+    (
+        Scan("b", b"p", 3, b"pk", bytes(127) + b"\x80", 100),
+        "972ea162c40170" + f"03c402706bc480{'00' * 127}80" + "64",
+    ),
+    (Watch("b", b"p", 7, 5000), "952fa162c4017007cd1388"),
 ]
 _GET, _PUT = REQUESTS[0][0], REQUESTS[2][0]
+_CLAIM, _PAGE = Claim(SLOTS_SEEN, 256), Page("b", SLOTS_SEEN)
+_COMPARE, _OFFER = Compare("b", SLOTS_SEEN), Offer("b", ())
+_GET_MANY = GetMany("b", (b"k", b"l"), 1500)
+_SCAN, _WATCH = REQUESTS[-2][0], REQUESTS[-1][0]
+_PUT_MANY = PutMany("b", (Item(b"k", b"v", 0),), 7, 1500)
 #: Answers, with a request that they answer.
-ANSWERS: list[tuple[Found | Done | Refused, Request, str]] = [
+ANSWERS: list[tuple[Answer, Request, str]] = [
     (Found(None), _GET, "9520c000c400ff"),
     (Found(b"v", 7, ORIGIN, 1500), _GET, f"9520c4017607{_ORIGIN}cd05dc"),
     (Done(), _PUT, "9521c30000c400"),
     (Done(False, 2, 7, ORIGIN), _PUT, f"9521c20207{_ORIGIN}"),
-    (Refused("not_owner"), _GET, "9322a96e6f745f6f776e6572a0"),
-    (Refused("conflict", "x"), _PUT, "9322a8636f6e666c696374a178"),
+    (Refused("not_owner"), _GET, "9422a96e6f745f6f776e6572a0c0"),
+    (Refused("conflict", "x"), _PUT, "9422a8636f6e666c696374a178c0"),
+    (
+        Many((Found(None), Refused("busy"))),
+        _GET_MANY,
+        "9238929520c000c400ff9422a462757379a0c0",
+    ),
+    (Many((Done(),)), _PUT_MANY, "9238919521c30000c400"),
+    (
+        Refused("promised", promised=(ORIGIN, 3)),
+        _PUT,
+        f"9422a870726f6d69736564a092{_ORIGIN}03",
+    ),
+    (
+        Claimed((Denied(ORIGIN, 3, SLOTS_SEEN),), SLOTS_SEEN, ((ORIGIN, 4),), 256),
+        _CLAIM,
+        f"95239193{_ORIGIN}03{_SLOTS}{_SLOTS}9192{_ORIGIN}04cd0100",
+    ),
+    (
+        Paged((Pushed(b"k", b"v", 7, ORIGIN, NEVER),), True, 9, b"k"),
+        _PAGE,
+        f"95249195c4016bc4017607{_ORIGIN}ffc309c4016b",
+    ),
+    (Paged((), more=False), _PAGE, "952490c200c400"),
+    (
+        Compared((0, 2**64 - 1), SLOTS_SEEN, 2**64 - 1),
+        _COMPARE,
+        f"94259200cfffffffffffffffff{_SLOTS}cfffffffffffffffff",
+    ),
+    (Lacking((0, 4095)), _OFFER, "92269200cd0fff"),
 ]
+#: What answers a request, if not `Done`.
+_ANSWERED_BY: dict[type, type] = {
+    type(request): type(answer)
+    for answer, request, _ in ANSWERS
+    if not isinstance(answer, Refused)
+} | {Fetch: Found}
+_ONE_OF_EACH = {type(answer): answer for answer, *_ in ANSWERS}.values()
 ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 
 
@@ -126,12 +214,33 @@ class BytesTests(SynchronousTestCase):
 
     def test_answer_to_something_else(self) -> None:
         """What was read is no answer to a write, nor the other way round."""
-        for request in (_PUT, *(it for it, _ in REQUESTS if type(it) is not Fetch)):
-            wrong = Done() if isinstance(request, Get) else Found(None)
+        for request, _ in REQUESTS:
+            for answer in _ONE_OF_EACH:
+                if isinstance(answer, (_ANSWERED_BY.get(type(request), Done), Refused)):
+                    continue
+                with self.assertRaises(RemoteProtocolError):
+                    decode_answer(encode(answer), request)
+
+    def test_answers_to_many(self) -> None:
+        """Several answers are as many as were asked for, and of their kind."""
+        for answers, request in (
+            ((Found(None),) * 3, _GET_MANY),
+            ((Done(),), _GET_MANY),
+            ((Found(None), Done()), _GET_MANY),
+            ((Found(None),), _PUT_MANY),
+            ((Done(), Done()), _PUT_MANY),
+            ((Done(),), _PUT),
+            ((Found(None),), _GET),
+        ):
             with self.assertRaises(RemoteProtocolError):
-                decode_answer(encode(wrong), request)
-        with self.assertRaises(RemoteProtocolError):
-            decode_answer(encode(Done()), Fetch("b", b"k"))
+                decode_answer(encode(Many(answers)), request)
+        self.check(Many((Found(None),)), _GET_MANY)
+        self.check(Many((Refused("busy"),)), _PUT_MANY)
+        self.check(Refused("busy"), _GET_MANY)
+
+    def check(self, answer: Answer, request: Request) -> None:
+        """It can be the answer to that."""
+        self.assertEqual(decode_answer(encode(answer), request), answer)
 
     @given(st.binary(max_size=200))
     def test_any_bytes(self, data: bytes) -> None:
@@ -159,96 +268,36 @@ class BytesTests(SynchronousTestCase):
             decode_request(data)
         except RemoteProtocolError:
             pass
-        for request in (_GET, _PUT):
+        for request in (_GET, _PUT, _GET_MANY, _PUT_MANY, _CLAIM, _PAGE, _OFFER):
             try:
                 decode_answer(data, request)
             except RemoteProtocolError:
                 pass
 
 
-class BoundTests(SynchronousTestCase):
-    """Each bound holds, at the bound and one past it."""
+class BucketNameTests(SynchronousTestCase):
+    """A bucket is named by what can be printed, whoever creates it."""
 
-    def check(self, good: msgspec.Struct, bad: msgspec.Struct) -> None:
-        """The first can be read, and the second not."""
-        self.assertEqual(decode_request(encode(good)), good)
-        self.assertRaises(RemoteProtocolError, decode_request, encode(bad))
+    def created(self, name: str) -> list[bytes]:
+        """Both messages by which a bucket of that name comes to be here."""
+        created = [4, name, NEVER, None, None, 1, 0, 0]
+        told = [name, NEVER, None, None, 1, 1, ORIGIN]
+        return [msgspec.msgpack.encode(it) for it in (created, [12, [told], 0])]
 
-    def test_keys(self) -> None:
-        """A key has 1 to 1024 bytes."""
-        self.check(Get("b", bytes(KEY_BYTES_MAX)), Get("b", bytes(KEY_BYTES_MAX + 1)))
-        self.check(Get("b", b"k"), Get("b", b""))
+    def test_good(self) -> None:
+        """Letters of any script, and blanks within."""
+        for name in ("s", "käse 日本", "n" * BUCKET_NAME_BYTES_MAX):
+            for data in self.created(name):
+                decode_request(data)
 
-    def test_values(self) -> None:
-        """A value has a largest size, and may be empty."""
-        good, bad = bytes(VALUE_BYTES_MAX), bytes(VALUE_BYTES_MAX + 1)
-        self.check(Put("b", b"k", good, 0, 0), Put("b", b"k", bad, 0, 0))
-        self.check(Put("b", b"k", b"", 0, 0), Put("b", b"k", bad, 0, 0))
-
-    def test_bucket_names(self) -> None:
-        """A bucket's name has 1 to 128 characters."""
-        longest = "n" * BUCKET_NAME_BYTES_MAX
-        self.check(Get(longest, b"k"), Get(longest + "n", b"k"))
-        self.check(Get("n", b"k"), Get("", b"k"))
-
-    def test_times(self) -> None:
-        """A time is -1 or more."""
-        self.check(Touch("b", b"k", -1, 0), Touch("b", b"k", -2, 0))
-        self.check(Touch("b", b"k", 2**53, 0), Touch("b", b"k", 2**53 + 1, 0))
-
-    def test_stamps(self) -> None:
-        """A stamp is below 2**63, so that a clock never runs out by hearsay."""
-        self.check(Touch("b", b"k", 0, 2**63 - 1), Touch("b", b"k", 0, 2**63))
-        self.check(Touch("b", b"k", 0, 0), Touch("b", b"k", 0, -1))
-
-    def test_hops(self) -> None:
-        """No message claims to have come a very long way."""
-        self.check(Get("b", b"k", 8), Get("b", b"k", 9))
-
-    def test_origins(self) -> None:
-        """An origin has 16 bytes."""
-        for wrong in (bytes(15), bytes(17)):
-            self.check(
-                Copy("b", b"k", b"", 1, bytes(16), -1),
-                Copy("b", b"k", b"", 1, wrong, -1),
-            )
-
-    def test_replicas(self) -> None:
-        """A bucket has 0 to 7 replicas."""
-        for replicas in (8, -1):
-            self.check(
-                CreateBucket("b", -1, None, None, 7, 0),
-                CreateBucket("b", -1, None, None, replicas, 0),
-            )
-
-    def test_entries_of_a_push(self) -> None:
-        """A push has so many entries at most."""
-        entry = Pushed(b"k", None, 1, ORIGIN, 1)
-        self.check(
-            Push("b", (entry,) * PUSHED_MAX), Push("b", (entry,) * (PUSHED_MAX + 1))
-        )
-
-    def test_buckets(self) -> None:
-        """News are of so many buckets at most."""
-        entry = BucketEntry("b", -1, None, None, 1, 1, ORIGIN)
-        self.check(
-            Buckets((entry,) * BUCKETS_MAX, 0), Buckets((entry,) * (BUCKETS_MAX + 1), 0)
-        )
-
-    def test_largest_can_be_sent(self) -> None:
-        """Whatever is within the bounds is no longer than a message may be."""
-        name = "n" * BUCKET_NAME_BYTES_MAX
-        key, value = bytes(KEY_BYTES_MAX), bytes(VALUE_BYTES_MAX)
-        stamp, ttl_ms = 2**63 - 1, 2**53
-        bucket = BucketEntry(name, ttl_ms, 2**53, 2**53, 7, stamp, ORIGIN)
-        for message in (
-            Put(name, key, value, ttl_ms, stamp, 8),
-            Copy(name, key, value, stamp, ORIGIN, ttl_ms),
-            Push(name, (Pushed(key, value, stamp, ORIGIN, ttl_ms),)),
-            Found(value, stamp, ORIGIN, ttl_ms),
-            Buckets((bucket,) * BUCKETS_MAX, stamp),
-        ):
-            self.assertLess(len(encode(message)), MESSAGE_BYTES_MAX - 1024)
+    def test_bad(self) -> None:
+        """What steers a terminal, or is a byte too long, is refused on arrival."""
+        for name in (
+            "\x1b[2J", "a\nb", "\x85", "\u202eabc", "\u200b", "",
+            "n" * (BUCKET_NAME_BYTES_MAX + 1), "ä" * BUCKET_NAME_BYTES_MAX,
+        ):  # fmt: skip
+            for data in self.created(name):
+                self.assertRaises(RemoteProtocolError, decode_request, data)
 
 
 class TimeTests(SynchronousTestCase):

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from mycorrizal.mycel.messages import NEVER, Push, Pushed
-from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
+from mycorrizal import Copies
 from tests.mycel.cases import ClusterTestCase
 
 
@@ -39,6 +38,15 @@ class DeathTests(ClusterTestCase):
         get = self.cache(0).get("b", key)
         self.cluster.crash(1)
         self.assertEqual(self.result_of(get), b"v")
+
+    def test_while_a_node_falls_silent(self) -> None:
+        """What is called as a node falls silent ends well when that is found out."""
+        key = self.key_owned_by(1, 2)
+        self.result_of(self.cache(0).put("b", key, b"v"))
+        self.cluster.pause(1)
+        get, put = self.cache(0).get("b", key), self.cache(2).put("b", key, b"w")
+        self.assertIn(self.result_of(get), (b"v", b"w"))
+        self.assertEqual(self.result_of(put), 2)
 
     def test_deleted_stays_deleted(self) -> None:
         """A deleted key does not come back when its owners change, and change back."""
@@ -167,33 +175,18 @@ class MoveTests(ClusterTestCase):
             get = self.cache(2).get("b", f"while {number}")
             self.assertEqual(self.result_of(get), b"v")
 
-    def test_older_version_after_expiry(self) -> None:
-        """A value that was overwritten is not read when its successor expires."""
-        self.result_of(self.cache(0).create_bucket("own", replicas=0))
-        node, now = self.cluster[0], self.cluster.hosts[0].monotonic()
-        me = node.nodosum.me.node_key
-        seed = bucket_seed("own")
-        key = next(
-            f"{number}"
-            for number in range(100)
-            if node.mycel.view.placement.primary(slot_of(seed, b"%d" % number)) == me
-        )
-        self.cluster.pause(2)
-        self.cluster.add()
-        self.cluster.until(lambda: len(node.mycel.view.members) == 4)
-        self.result_of(self.cache(0).put("own", key, b"new", ttl_s=1))
-        self.cluster.advance(3)
-        self.assertTrue(node.mycel.view.waiting_for)
-        old = Pushed(key.encode(), b"old", 1, me, NEVER)
-        told: list[object] = []
-        self.cluster[1].mycel.ask(me, Push("own", (old,)), 1, told.append)
-        self.cluster.until(lambda: told)
-        self.assertIsNone(self.result_of(self.cache(1).get("own", key)))
-        self.cluster.resume(2)
+    def test_older_version_after_a_partition(self) -> None:
+        """Nor does one who missed its successor bring it back, long after that."""
+        key = self.key_owned_by(0, 1)
+        self.result_of(self.cache(0).put("b", key, b"old"))
+        self.cluster.partition([0, 2], [1])
+        self.cluster.advance(8)
+        self.assertEqual(self.result_of(self.cache(2).put("b", key, b"new", 5)), 2)
+        self.cluster.advance(60)
+        self.cluster.heal()
         self.settle()
-        self.cluster.advance(1)
-        self.assertEqual(self.cache(0).stats("own").entries, 0)
-        self.assertGreater(self.cluster.hosts[0].monotonic(), now + 3)
+        for number in range(3):
+            self.assertIsNone(self.result_of(self.cache(number).get("b", key)))
 
 
 class LeaveTests(ClusterTestCase):
@@ -216,13 +209,13 @@ class LeaveTests(ClusterTestCase):
         """What is put while a node leaves is not lost with it."""
         stopped = self.cluster[1].stopService()
         key = self.key_owned_by(1)
-        puts: list[Deferred[int]] = []
+        puts: list[Deferred[Copies]] = []
         while not stopped.called:
             puts.append(self.cache(0).put("b", f"{key}", b"%d" % len(puts)))
             self.cluster.advance(0.0002)
         self.cluster._running.discard(1)
         for put in puts:
-            self.assertEqual(self.result_of(put), 1)
+            self.assertGreaterEqual(self.result_of(put), 1)
         last = b"%d" % (len(puts) - 1)
         self.assertEqual(self.result_of(self.cache(2).get("b", key)), last)
 

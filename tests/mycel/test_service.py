@@ -4,17 +4,20 @@ How the cache starts and stops, and what nodes say to each other.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Indeterminate, NotRunning
-from mycorrizal.mycel.messages import NEVER, AskSettled, BucketEntry, Buckets, Done
-from mycorrizal.mycel.settling import SETTLED_WAIT_S
+from mycorrizal.mycel.messages import NEVER, BucketEntry, Buckets, Fetch, Found
+from mycorrizal.mycel.service import SWEEP_MAX
 from mycorrizal.nodosum.calls import LINK_LOST
 from mycorrizal.testing import SimCluster
 from tests.mycel.cases import ClusterTestCase
+
+FETCH = Fetch("b", b"k")
 
 
 class BucketTests(SynchronousTestCase):
@@ -51,7 +54,10 @@ class SettingsTests(ClusterTestCase):
     def test_more_replicas(self) -> None:
         """When later settings ask for more copies, they are made."""
         self.fill()
-        later = BucketEntry("b", NEVER, 100_000, None, 2, 2**62, bytes(16))
+        stamp = 2**62
+        later = BucketEntry(
+            "b", NEVER, 100_000, None, 2, stamp, bytes(16), created=stamp
+        )
         told: list[object] = []
         for node in self.cluster.nodes:
             for other in self.cluster.nodes:
@@ -97,37 +103,33 @@ class TalkTests(ClusterTestCase):
         self.patch(other, "serve", lambda call, _, link: link.reply(call, b"\xff"))
         told: list[object] = []
         asked = other.nodosum.me.node_key
-        self.cluster[0].mycel.ask(asked, AskSettled(0, 0), 5, told.append)
+        self.cluster[0].mycel.ask(asked, FETCH, 5, told.append)
         self.cluster.until(lambda: told)
         self.assertEqual(told, [None])
         self.assertTrue(link.closed)
 
-    def ask_settled(self, epoch: int) -> tuple[object, float]:
-        """Ask node 1 whether it is through; what it says, and after how long."""
-        node_key = self.cluster[1].nodosum.me.node_key
+    def test_asked(self) -> None:
+        """What is asked is answered, by that node alone."""
         told: list[object] = []
-        began_at = self.cluster.world.now_s
-        question = AskSettled(epoch, 0)
-        self.cluster[0].mycel.ask(node_key, question, 5, told.append)
+        asked = self.cluster[1].nodosum.me.node_key
+        self.cluster[0].mycel.ask(asked, FETCH, 5, told.append)
+        self.assertEqual(told, [])
         self.cluster.until(lambda: told)
-        return told[0], self.cluster.world.now_s - began_at
+        self.assertEqual(told, [Found(None)])
 
-    def test_through(self) -> None:
-        """A node that has pushed all says so at once."""
-        told, after_s = self.ask_settled(self.cluster[1].mycel.view.epoch)
-        self.assertEqual(told, Done(existed=True))
-        self.assertLess(after_s, 0.1)
-
-    def test_not_through(self) -> None:
-        """With other members in mind it says no, after a while."""
-        told, after_s = self.ask_settled(5)
-        self.assertEqual(told, Done(existed=False))
-        self.assertAlmostEqual(after_s, SETTLED_WAIT_S, 0)
+    def test_stopped_node_asks_nobody(self) -> None:
+        """A node that was stopped asks nobody anything, and tells nobody so."""
+        told: list[object] = []
+        asked = self.cluster[1].nodosum.me.node_key
+        self.cluster[0].mycel.stopService()
+        self.cluster[0].mycel.ask(asked, FETCH, 5, told.append)
+        self.cluster.advance(6)
+        self.assertEqual(told, [])
 
     def test_nobody_to_ask(self) -> None:
         """Who has no link is not asked, which is told a little later."""
         told: list[object] = []
-        self.cluster[0].mycel.ask(bytes(16), AskSettled(0, 0), 5, told.append)
+        self.cluster[0].mycel.ask(bytes(16), FETCH, 5, told.append)
         self.assertEqual(told, [])
         self.cluster.advance(0.1)
         self.assertEqual(told, [None])
@@ -162,8 +164,7 @@ class TalkTests(ClusterTestCase):
         self.cluster.crash(2)
         self.cluster.pause(1)
         node = self.cluster[0]
-        self.cluster.until(lambda: len(node.mycel.view.members) == 2)
-        self.assertTrue(node.mycel.view.waiting_for)
+        self.cluster.until(lambda: node.mycel.claims.claiming)
         get = self.cache(0).get("b", key)
         self.cluster.advance(0.1)
         self.assertNoResult(get)
@@ -172,3 +173,23 @@ class TalkTests(ClusterTestCase):
         self.result_of(node.nodosum.stopService())
         self.cluster.advance(0.1)
         self.assertEqual(node.runtime.pending_timers(), 0)
+
+
+class SweepTests(ClusterTestCase):
+    """Memory of what has expired."""
+
+    size = 1
+
+    def test_much_at_once(self) -> None:
+        """However much expires at once, it is freed soon, and a little at a time."""
+        for number in range(3 * SWEEP_MAX):
+            self.result_of(self.cache(0).put("b", f"{number}", b"v", ttl_s=5))
+        store = self.cluster[0].mycel.buckets.by_name["b"].store
+        self.cluster.advance(5)
+        held = [store.entries]
+        while store.entries:
+            self.cluster.advance(0.01)
+            held.append(store.entries)
+        self.assertLessEqual(max(a - b for a, b in pairwise(held)), SWEEP_MAX)
+        self.assertEqual(held[0], 3 * SWEEP_MAX)
+        self.assertLess(self.cluster.world.now_s, 5 + 2 + 1)

@@ -4,10 +4,16 @@ Whole cluster layers, without what stands on them, on simulated hosts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.nodosum import NodosumConfig, NodosumService
+from mycorrizal.nodosum import (
+    IDiscovery,
+    NodosumConfig,
+    NodosumService,
+    discoveries_of,
+)
 from mycorrizal.nodosum.acl import KeyRing, derive_key
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.peer import MemberEvent
@@ -42,6 +48,7 @@ class Nodes:
         node_id: str | None = None,
         incarnation: int = 1,
         secret: str = SECRET,
+        discoveries: Iterable[IDiscovery] = (),
         **settings: Any,
     ) -> NodosumService:
         """A node that looks for others at these places."""
@@ -69,6 +76,8 @@ class Nodes:
             tls=SimTls(),
             clock=HybridClock(host.runtime.wall),
         )
+        for discovery in (*discoveries_of(host.runtime, config), *discoveries):
+            node.add_discovery(discovery)
         told = self.told.setdefault(name, [])
 
         def changed(event: MemberEvent) -> None:

@@ -290,11 +290,35 @@ class SendingTests(ApplicationsTestCase):
         self.couple.run()
         self.assertEqual(self.ring.payloads, [b"x"])
 
+    def test_one_text_is_no_list(self) -> None:
+        """A text is not taken for a list of its letters."""
+        for name in ("b", "bb", "", "node-2"):
+            with self.assertRaises(ApplicationError) as raised:
+                self.a.post(b"x", name)
+            self.assertIn("a list of node ids", str(raised.exception))
+            sent = self.a.send(b"x", name)
+            self.failureResultOf(sent, ApplicationError)
+        self.couple.run()
+        self.assertEqual(self.ring.got, [])
+
+    def test_odd_names(self) -> None:
+        """What is no node's id is refused; those who have one get the message."""
+        odd: list[Any] = [b"b", ["b", 5], [None]]
+        for names in odd:
+            with self.assertRaises(ApplicationError):
+                self.a.post(b"x", names)
+            self.failureResultOf(self.a.send(b"x", names), ApplicationError)
+        self.couple.run()
+        self.assertEqual(len(self.ring.got), 2)
+
     def test_not_running(self) -> None:
-        """A node that was stopped sends nothing."""
+        """A node that was not started, or was stopped, sends nothing, and says so."""
         self.couple.a.applications.running = False
+        self.couple.a.applications.links.clear()
         for deferred in (self.a.send(b"x"), self.a.request(b"x", "b")):
             self.failureResultOf(deferred, NotRunning)
+        for names in ((), ["b"]):
+            self.assertRaises(NotRunning, self.a.post, b"x", names)
 
 
 class ReceivingTests(ApplicationsTestCase):
@@ -418,6 +442,49 @@ class ReceivingTests(ApplicationsTestCase):
         self.couple.lose()
         slow.busy[0].callback(None)
         self.assertEqual((len(slow.got), self.b.dropped), (1, 2))
+
+    def closing(self, payload: bytes, sender: str) -> Any:
+        """Receive one message, and close the link."""
+        self.ring(payload, sender)
+        self.couple.at_b.lost()
+
+    def test_nothing_comes_after_the_end(self) -> None:
+        """What came in one piece with the last message is not received."""
+        self.receive(self.closing)
+        self.b.set_request_func(self.closing)
+        for number in range(3):
+            self.a.post(b"%d" % number)
+        asked = [self.a.request(b"q", "b") for _ in range(2)]
+        self.couple.run()
+        self.assertEqual(self.ring.payloads, [b"0"])
+        self.couple.lose()
+        for call in asked:
+            self.failureResultOf(call, LinkLost)
+
+    def test_no_request_comes_after_the_end(self) -> None:
+        """Nor is a request that came in one piece with the last one."""
+        self.b.set_request_func(self.closing)
+        asked = [self.a.request(b"%d" % number, "b") for number in range(3)]
+        self.couple.run()
+        self.assertEqual(self.ring.payloads, [b"0"])
+        self.couple.lose()
+        for call in asked:
+            self.failureResultOf(call, LinkLost)
+
+    def test_no_waiting_message_comes_after_the_end(self) -> None:
+        """Nor what had waited for a slow function, nor what came with that."""
+        slow = self.receive(Slow())
+        other = self.couple.b.applications.register("other")
+        self.couple.a.applications.register("other").post(b"go on")
+        for number in range(3):
+            self.a.post(b"%d" % number)
+        self.couple.run()
+        other.set_receive_func(lambda *_: slow.busy[0].callback(None))
+        self.b.set_receive_func(self.closing)
+        for _ in range(2):
+            self.couple.a.applications.get("other").post(b"go on")
+        self.couple.run()
+        self.assertEqual(self.ring.payloads, [b"1"])
 
     def test_function_that_fails(self) -> None:
         """A function that raises, or fails later, is logged and harms nothing."""
@@ -663,7 +730,7 @@ class RequestTests(ApplicationsTestCase):
         """So does one too many that waits for an answer."""
         flow = self.couple.at_a.lanes.flow(b"other")
         for _ in range(CALLS_MAX):
-            self.couple.at_a.calls.begin(lambda how, answer: None, 5.0, flow)
+            self.couple.at_a.calls.begin(lambda how, answer: None, 5.0, flow, 0)
         self.failureResultOf(self.a.request(b"x", "b"), PeerBusy)
 
     def test_lying_answer(self) -> None:

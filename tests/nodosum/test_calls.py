@@ -34,10 +34,11 @@ class CallsTests(SynchronousTestCase):
 
     def begin(self, on_reply: OnReply, deadline: float) -> int:
         """A call begins."""
-        return self.calls.begin(on_reply, deadline, self)
+        return self.calls.begin(on_reply, deadline, self, 10)
 
-    def cancel(self, call_id: int) -> None:
+    def cancel(self, call_id: int, at: int) -> None:
         """The other side is told that nobody waits."""
+        self.assertEqual(at, 10)
         self.cancelled.append(call_id)
 
     def wait(self, name: str) -> Callable[[int, bytes], None]:

@@ -164,7 +164,7 @@ class ChoiceTests(SynchronousTestCase):
         self.assertEqual(effects, (CloseLink(third, DUPLICATE),))
 
     def test_older_life(self) -> None:
-        """A node that claims an earlier incarnation is told the known one."""
+        """A node that claims an earlier incarnation is told the known one (F14)."""
         self.peer.incarnation = 9
         old = link_to(HIGH, 8)
         effects = link_offered(LOW_KEY, self.peer, old, 1, 0.0)

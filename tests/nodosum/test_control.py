@@ -14,13 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from mycorrizal.clock import HybridClock
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.control import PEERS_BYTES_MAX, Control
-from mycorrizal.nodosum.effects import CloseLink, Effect
+from mycorrizal.nodosum.effects import CloseLink, Effect, SendSystem
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import LinkEnd
 from mycorrizal.nodosum.messages import (
     ClientWelcome,
     PeerEntry,
     Peers,
+    Probe,
+    Probed,
     Welcome,
     decode,
     encode,
@@ -205,6 +207,23 @@ class ControlTests(SynchronousTestCase):
         self.link.up = False
         with self.assertRaises(RemoteProtocolError):
             self.receive(FrameType.PEERS, news)
+
+    def test_probe_received(self) -> None:
+        """A question about a third is answered on its link, once that is up."""
+        question = encode(Probe(7, bytes(16), 1))
+        self.link.up = False
+        with self.assertRaises(RemoteProtocolError):
+            self.receive(FrameType.SYSTEM, question)
+        self.link.up = True
+        self.receive(FrameType.SYSTEM, question)
+        (answer,) = self.performer.effects
+        assert isinstance(answer, SendSystem)
+        self.assertEqual(answer, SendSystem(self.link, Probed(7, 2)))
+        self.control.send_system(self.link, answer.message)
+        self.assertEqual(self.frames(), [(FrameType.SYSTEM, encode(Probed(7, 2)))])
+        for wrong in (b"", b"\xc1", encode(Peers(()))):
+            with self.assertRaises(RemoteProtocolError):
+                self.receive(FrameType.SYSTEM, wrong)
 
     def test_clock_that_can_not_be(self) -> None:
         """A clock beyond all clocks is an error, and ours stays."""

@@ -444,6 +444,118 @@ class BoundTests(LanesTestCase):
         self.assertIn(b"another", apps)
 
 
+class CancelTests(LanesTestCase):
+    """Requests that nobody waits for any more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Another link, whose transport is full with each write."""
+        self.use()
+        self.stingy()
+        self.channel = Channel("chat")
+        self.assembly = Assembly()
+
+    def ask(self, size: int) -> int:
+        """A request of that size; its id."""
+        call_id = self.channel.call(self.link, noise(size), lambda *_: None, 60.0)
+        assert call_id
+        return call_id
+
+    def sent(self) -> list[tuple[int, int]]:
+        """Type and call id of each message that was written and has all its parts."""
+        found = []
+        for kind, app_id, payload in self.transport.frames():
+            whole: tuple[int, bytes, bytes] | None = (kind, app_id, payload)
+            if kind == FrameType.CHUNK:
+                whole = self.assembly.add(app_id, payload)
+            if whole is not None:
+                found.append((whole[0], int.from_bytes(whole[2][:8], "little")))
+        self.drain()
+        return found
+
+    def all_sent(self) -> list[tuple[int, int]]:
+        """The same of all that waits."""
+        found = []
+        while self.transport.writes:
+            found += self.sent()
+        return found
+
+    def test_long_one_taken_back(self) -> None:
+        """A long one that has not begun to leave is not sent, and is not open."""
+        first, second, third = (self.ask(MIB) for _ in range(3))
+        self.link.cancel(second)
+        self.turn()
+        request = int(FrameType.REQUEST)
+        self.assertEqual(self.all_sent(), [(request, first), (request, third)])
+        self.assertEqual(self.lanes.queued_bytes, 0)
+        self.assertEqual((self.lanes._open_messages, self.lanes._open_bytes), (0, 0))
+
+    def test_long_one_begun(self) -> None:
+        """One that has begun is sent to its end, and CANCEL behind it."""
+        call_id = self.ask(MIB)
+        self.turn()
+        self.link.cancel(call_id)
+        request, cancel = int(FrameType.REQUEST), int(FrameType.CANCEL)
+        self.assertEqual(self.all_sent(), [(request, call_id), (cancel, call_id)])
+
+    def test_room(self) -> None:
+        """Many that are given up while the transport is full leave nothing behind."""
+        self.link.pause()
+        for call_id in [self.ask(1000) for _ in range(5000)]:
+            self.link.cancel(call_id)
+        self.link.resume()
+        self.turn()
+        self.assertEqual((self.all_sent(), self.lanes.queued_bytes), ([], 0))
+        self.assertEqual(self.flow()._unwanted, set())
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from((10, 1000, 60_000, 70_000, 300_000)),
+                st.sampled_from(("keep", "cancel", "cancel later", "drain")),
+            ),
+            max_size=30,
+        )
+    )
+    def test_any(self, steps: list[tuple[int, str]]) -> None:
+        """Each is sent whole or, if it was given up before it began, not at all."""
+        self.begin_anew()
+        asked: list[int] = []
+        given_up: set[int] = set()
+        later: list[int] = []
+        found: list[tuple[int, int]] = []
+        for size, step in steps:
+            asked.append(self.ask(size))
+            if step == "cancel":
+                self.link.cancel(asked[-1])
+                given_up.add(asked[-1])
+            elif step == "cancel later":
+                later.append(asked[-1])
+            elif step == "drain":
+                self.turn()
+                found += self.sent()
+                for call_id in later:
+                    self.link.cancel(call_id)
+        for call_id in later:
+            self.link.cancel(call_id)
+        self.turn()
+        found += self.all_sent()
+        requests = [number for kind, number in found if kind == FrameType.REQUEST]
+        cancels = [number for kind, number in found if kind == FrameType.CANCEL]
+        self.assertEqual(requests, sorted({*requests}))
+        self.assertEqual({*asked} - given_up - {*later}, {*requests} - {*later})
+        # Of those that were given up, it is said of each that was sent.
+        self.assertCountEqual(cancels, [each for each in requests if each in later])
+        for call_id in cancels:
+            request, cancel = (FrameType.REQUEST, call_id), (FrameType.CANCEL, call_id)
+            self.assertLess(found.index(request), found.index(cancel))
+        self.assertEqual(self.lanes.queued_bytes, 0)
+        self.assertEqual(self.flow()._unwanted, set())
+
+
 class WaiterTests(LanesTestCase):
     """Senders who wait."""
 

@@ -310,6 +310,7 @@ class CallTests(LinkTestCase):
     def test_cancel(self) -> None:
         """Who cancels is not called, and the other side is told, once."""
         call_id, ends = self.call()
+        self.turn()
         self.link.cancel(call_id)
         self.link.cancel(call_id)
         self.turn()
@@ -435,19 +436,30 @@ class CallTests(LinkTestCase):
                 self.turn()
         self.assertFalse(self.link.closed)
 
-    def test_cancel_follows_its_request(self) -> None:
+    def test_request_taken_back(self) -> None:
         """
-        A request that waits for the transport until its time is up is not
-        overtaken by its CANCEL, or somebody would work on it for nobody (F52).
+        A request that waits for the transport until its time is up is not sent
+        at all, or somebody would work on it for nobody (F52).
         """
         self.link.pause()
         _, ends = self.call(timeout_s=5.0)
+        self.post(b"message")
         self.clock.advance(5.0)
         self.assertEqual(ends, [(TIMED_OUT, b"")])
         self.link.resume()
         self.turn()
         kinds = [kind for kind, _, _ in self.transport.frames()]
-        self.assertEqual(kinds, [FrameType.REQUEST, FrameType.CANCEL])
+        self.assertEqual(kinds, [FrameType.APP])
+
+    def test_cancelled_in_the_turn_in_which_it_was_made(self) -> None:
+        """One that is cancelled before its turn is over is not sent, either."""
+        first, _ = self.call()
+        second, _ = self.call()
+        self.link.cancel(first)
+        self.turn()
+        ((kind, _, payload),) = self.transport.frames()
+        self.assertEqual((kind, CALL_ID.unpack_from(payload)), (10, (second,)))
+        self.assertEqual(self.link.queued_bytes, 0)
 
 
 class EndTests(LinkTestCase):
@@ -483,7 +495,7 @@ class EndTests(LinkTestCase):
             self.assertFalse(self.post(b"x"))
             flow = self.link.lanes.flow(APP)
             self.assertFalse(flow.post_patiently(b"x", b"y"))
-            flow.cancel(1)
+            flow.cancel(1, 0)
             self.link.ping(1, 2)
             self.link.reply(1, b"x")
             self.link.goodbye(Goodbye.SELF)

@@ -25,7 +25,7 @@ class CheckTests(SynchronousTestCase):
     """A member that is silent is suspected, and given up in the end."""
 
     def test_times(self) -> None:
-        """3 s without a byte make a suspect, 5 s a dead node; a byte heals."""
+        """3 s without a byte make a suspect, 4.5 s a dead node; a byte heals."""
         peer, link = member(10.0)
         self.assertEqual(liveness.check(peer, CONFIG, 12.9), [])
         self.assertIs(peer.state, PeerState.ALIVE)
@@ -34,7 +34,7 @@ class CheckTests(SynchronousTestCase):
         link.heard_at = 14.0
         self.assertEqual(liveness.check(peer, CONFIG, 14.1), [])
         self.assertIs(peer.state, PeerState.ALIVE)
-        closing, down, told = liveness.check(peer, CONFIG, 19.0)
+        closing, down, told = liveness.check(peer, CONFIG, 18.5)
         self.assertEqual((closing, down), (CloseLink(link), LinkDown(peer, link)))
         assert isinstance(told, Notify)
         self.assertIsInstance(told.event, MemberDied)

@@ -17,8 +17,11 @@ from mycorrizal.nodosum.messages import (
     ClientWelcome,
     PeerEntry,
     Peers,
+    Probe,
+    Probed,
     Welcome,
     decode,
+    decode_system,
     encode,
 )
 from mycorrizal.nodosum.wire.limits import (
@@ -61,6 +64,29 @@ class MessageTests(SynchronousTestCase):
         )
         for message in messages:
             self.assertEqual(decode(type(message), encode(message)), message)
+
+    def test_system(self) -> None:
+        """Questions and answers about a third have exactly these bytes."""
+        for message, data in (
+            (Probe(7, bytes(16), 9), "940107c410" + "00" * 16 + "09"),
+            (Probed(7, 1, 250), "94020701ccfa"),
+            (Probed(7, 3, 2**32), "94020703cf0000000100000000"),
+        ):
+            self.assertEqual(encode(message).hex(), data)
+            self.assertEqual(decode_system(bytes.fromhex(data)), message)
+        for wrong in (
+            encode(Probed(7, 0)), encode(Probed(7, 4)), encode(Probed(7, 1, 2**32 + 1)),
+            encode(Probed(-1, 1)), encode(Probe(7, bytes(15), 9)), encode(WELCOME), b"",
+        ):  # fmt: skip
+            with self.assertRaises(RemoteProtocolError):
+                decode_system(wrong)
+
+    def test_peers_of_the_first_shape(self) -> None:
+        """A peer of which nothing but its places is said is read as well."""
+        short = msgspec.msgpack.encode(
+            [[[bytes(16), 7, [["10.0.0.2", 7000], ["::1", 1]]]]]
+        )
+        self.assertEqual(decode(Peers, short), Peers((ENTRY,)))
 
     def test_not_a_message(self) -> None:
         """Anything else is an error that says what was expected."""

@@ -199,7 +199,7 @@ class DiscoveryTests(ServiceTestCase):
             version="1", tls=node._tls, clock=node.clock,
         )  # fmt: skip
         script: Any = self.Script(*answers)
-        node._discoveries = [script]
+        node.add_discovery(script)
         node.startService()
         return node
 
@@ -236,10 +236,31 @@ class SubscriptionTests(ServiceTestCase):
         self.world.advance(3)
         self.assertEqual((told, self.nodes.told["a"]), ([], ["Joined b"]))
 
+    def test_subscribed_twice(self) -> None:
+        """Who subscribes a function twice is told twice, and ends each by itself."""
+        a = self.nodes.start("a")
+        told: list[object] = []
+        ends = [a.subscribe(told.append) for _ in range(2)]
+        ends[0]()
+        ends[0]()
+        self.nodes.start("b", ("10.0.0.1", 7000))
+        self.world.advance(3)
+        self.assertEqual(len(told), 1)
+
+    def test_ended_by_another(self) -> None:
+        """A subscription that one before ends hears no more, not even of that."""
+        a = self.nodes.start("a")
+        told: list[object] = []
+        a.subscribe(lambda event: end())
+        end = a.subscribe(told.append)
+        self.nodes.start("b", ("10.0.0.1", 7000))
+        self.world.advance(3)
+        self.assertEqual(told, [])
+
     def test_subscriber_that_fails(self) -> None:
         """One that raises is logged, and the others are told."""
         a = self.nodes.start("a")
-        a._subscribers.insert(0, lambda event: 1 / 0)
+        a._subscribers = {None: lambda event: 1 / 0, **a._subscribers}
         self.nodes.start("b", ("10.0.0.1", 7000))
         self.world.advance(3)
         self.assertEqual(self.nodes.told["a"], ["Joined b"])

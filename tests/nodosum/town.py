@@ -148,6 +148,8 @@ class Resident:
                 self.town.send(link, ("ping", token))
             case do.SendPeers(link, peers):
                 self.town.send(link, ("peers", peers))
+            case do.SendSystem(link, message):
+                self.town.send(link, ("system", message))
             case do.CloseLink(link, reason, detail, text):
                 end = None if reason is None else LinkEnd(reason, detail, text)
                 self.town.close(link, end)
@@ -212,7 +214,9 @@ class Town:
         other = where.get(address)
         if other is None:
             if node_key is not None:
-                failed = node.core.dial_failed(node_key, refused=True, now=self.now)
+                failed = node.core.dial_failed(
+                    node_key, refused=True, now=self.now, address=address
+                )
                 node.perform(failed)
             return None
         wire = Wire(node, other)
@@ -312,6 +316,8 @@ class Town:
                 node.perform(core.welcomed(link, welcome, self.now))
             case ("peers", peers):
                 node.perform(core.learned(peers, self.now))
+            case ("system", message):
+                node.perform(core.inquiries.received(link, message, self.now))
             case ("ping", token):
                 self.send(link, ("pong", token))
             case ("pong", token):

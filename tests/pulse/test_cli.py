@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 
+import click
 from click.testing import CliRunner
 
 from mycorrizal.nodosum import derive_key
@@ -67,11 +69,19 @@ class LookingTests(PulseTestCase):
         found = json.loads(self.out_of("ping", "n1", "--json"))
         self.assertEqual(found["node_id"], "n1")
         self.assertGreater(found["rtt_ms"], 0)
+        self.assertEqual(found["rtt_ms"], round(found["rtt_ms"], 3))
 
     def test_ping_of_nobody(self) -> None:
         """Who pings nobody is told where the names are."""
         error = self.error_of(1, "ping", "n7")
         self.assertIn("n0:6969 has no link to n7; `pulse nodes` lists", error)
+
+    def test_leave(self) -> None:
+        """A node is asked to leave, by name."""
+        self.assertEqual(self.out_of("leave", "n1"), "n1 was asked to leave\n")
+        self.cluster.until(lambda: not self.cluster[1].running)
+        error = self.error_of(1, "leave", "n1")
+        self.assertIn("n0:6969 has no link to n1", error)
 
     def test_send(self) -> None:
         """A message from the command line, or from stdin, arrives as it is."""
@@ -103,6 +113,30 @@ class AloneTests(PulseTestCase):
         for line in (first, second):
             self.assertEqual(line, line.strip() + "\n")
             derive_key(line, "mycorrizal")
+
+    def test_secret_json(self) -> None:
+        """For programs it is an object, wherever --json stands."""
+        for line in (
+            ("secret", "new", "--json"),
+            ("secret", "--json", "new"),
+            ("--json", "secret", "new"),
+        ):
+            found = json.loads(self.out_of(*line))
+            self.assertEqual(list(found), ["secret"])
+            derive_key(found["secret"], "mycorrizal")
+
+    def test_every_command_takes_json(self) -> None:
+        """There is no command that --json does not go with."""
+
+        def paths(path: list[str], command: click.Command) -> Iterator[list[str]]:
+            if isinstance(command, click.Group):
+                for name, inner in command.commands.items():
+                    yield from paths([*path, name], inner)
+            else:
+                yield path
+
+        for path in paths([], pulse):
+            self.assertIn("--json", self.out_of(*path, "--json", "--help"))
 
     def test_version(self) -> None:
         """The version is that of the package."""

@@ -18,10 +18,15 @@ from mycorrizal.errors import (
     RemoteFailure,
 )
 from mycorrizal.nodosum import new_secret
+from mycorrizal.nodosum.clients import CLIENT_IDLE_S, CLIENT_YIELDS_S, CLIENTS_MAX
 from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.mesh import CLIENTS_MAX
 from mycorrizal.nodosum.wire.limits import FrameType, RejectCode
-from mycorrizal.pulse.client import CannotConnect, NodeRefused, PulseClient
+from mycorrizal.pulse.client import (
+    CannotConnect,
+    NodeBusy,
+    NodeRefused,
+    PulseClient,
+)
 from mycorrizal.pulse.messages import (
     AskCreate,
     AskGet,
@@ -262,10 +267,34 @@ class RefusalTests(PulseTestCase):
     def test_too_many(self) -> None:
         """A node takes so many clients and not one more."""
         clients = [self.connected() for _ in range(CLIENTS_MAX)]
-        with self.assertRaises(CannotConnect):
+        with self.assertRaises(NodeBusy) as raised:
             self.cluster.result_of(self.client().connect())
+        self.assertIn("64 connections of pulse already", raised.exception.problem)
         self.cluster.result_of(clients[0].close())
         self.connected()
+
+    def test_idle_ones_give_way(self) -> None:
+        """Those who sit there and ask nothing keep nobody out."""
+        idle = [self.connected() for _ in range(CLIENTS_MAX)]
+        self.cluster.advance(CLIENT_YIELDS_S)
+        for client in idle[1:]:
+            self.cluster.result_of(client.ask(AskStatus()))
+        newcomer = self.connected()
+        self.cluster.result_of(newcomer.ask(AskStatus()))
+        with self.assertRaises(NotRunning):
+            self.cluster.result_of(idle[0].ask(AskStatus()))
+        self.cluster.result_of(idle[1].ask(AskStatus()))
+
+    def test_idle_ones_are_sent_away(self) -> None:
+        """Nor do they stay for ever where there is room."""
+        client = self.connected()
+        self.cluster.advance(CLIENT_IDLE_S - 1)
+        self.cluster.result_of(client.ask(AskStatus()))
+        self.cluster.advance(CLIENT_IDLE_S + 1)
+        self.assertEqual(len(self.cluster[0].nodosum.mesh.clients), 0)
+        with self.assertRaises(NotRunning):
+            self.cluster.result_of(client.ask(AskStatus()))
+        self.assert_nothing_left()
 
     def test_cancel(self) -> None:
         """Connecting can be cancelled at any moment."""

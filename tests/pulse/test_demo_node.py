@@ -4,13 +4,22 @@ What the demonstration learns of a node's process.
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.pulse.demo_node import LINE_BYTES_MAX, LOG_LINES_MAX, DemoNode
+from mycorrizal.pulse.demo_node import (
+    LINE_BYTES_MAX,
+    LOG_LINES_MAX,
+    DemoNode,
+    twist_command,
+)
+from tests.places import fresh_path
 
 LISTENS = b"Node a of cluster c listens on 127.0.0.1:7001, TCP and UDP\n"
 
@@ -27,6 +36,39 @@ class Process:
         if self.pid is None:
             raise ProcessExitedAlready
         self.signals.append(name)
+
+
+class CommandTests(SynchronousTestCase):
+    """What a user is told to type."""
+
+    def command(self, executable: Path) -> str:
+        """With this Python."""
+        self.patch(sys, "executable", str(executable))
+        return twist_command()
+
+    def test_beside_this_python(self) -> None:
+        """``twist`` of this Python, wherever that is: it need not be on the PATH."""
+        place = fresh_path(self) / "a b" / "bin"
+        place.mkdir(parents=True)
+        (place / "twist").touch()
+        self.assertEqual(self.command(place / "python"), f"'{place}/twist'")
+
+    def test_below_the_present_directory(self) -> None:
+        """It is shown as short as it can be."""
+        place = fresh_path(self)
+        (place / ".venv" / "bin").mkdir(parents=True)
+        (place / ".venv" / "bin" / "twist").touch()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(place)
+        self.assertEqual(
+            self.command(place / ".venv" / "bin" / "python"), ".venv/bin/twist"
+        )
+
+    def test_without_a_program(self) -> None:
+        """Where there is no such program Python runs the module."""
+        place = fresh_path(self)
+        place.mkdir()
+        self.assertEqual(self.command(place / "python"), f"{place}/python -m twisted")
 
 
 class DemoNodeTests(SynchronousTestCase):

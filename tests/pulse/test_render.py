@@ -127,6 +127,20 @@ class PageTests(SynchronousTestCase):
         labelled = members(status_of(member(zone="x", rack="7")))
         self.assertIn("zone=x,rack=7", labelled)
 
+    def test_broken_links(self) -> None:
+        """Where a member has no link, a column tells who hears it (F4)."""
+        here, near, far, gone = (member(name) for name in "abcd")
+        near.link, far.link = "up", "via b"
+        gone.link, gone.state = "down", "dead"
+        whole = members(status_of(here, near, gone))
+        self.assertNotIn("LINK", whole)
+        lines = click.unstyle(members(status_of(here, near, far))).splitlines()
+        self.assertEqual(
+            lines[0].split()[:5], ["NODE", "ADDRESS", "STATE", "RTT", "LINK"]
+        )
+        self.assertIn("via b", lines[3])
+        self.assertIn("up", lines[2])
+
     def test_long_ids(self) -> None:
         """Random ids fit 80 columns, with the states in view."""
         found = status_of(*(member(letter * 36) for letter in "abc"))

@@ -12,6 +12,7 @@ from mycorrizal.pulse.messages import (
     AskCreate,
     AskDelete,
     AskGet,
+    AskLeave,
     AskPing,
     AskPut,
     AskSend,
@@ -71,6 +72,37 @@ class ServerTests(PulseTestCase):
         assert isinstance(status, Status)
         dead = status.members[2]
         self.assertEqual((dead.id, dead.state, dead.rtt_ms), ("n2", "dead", None))
+
+    def test_broken_link(self) -> None:
+        """A member that only another hears is alive, and shown so (F4)."""
+        self.cluster.world.cut("n0", "n2")
+        self.cluster.advance(8)
+        status = self.ask(AskStatus())
+        assert isinstance(status, Status)
+        links = [(member.state, member.link) for member in status.members]
+        self.assertEqual(links, [("alive", ""), ("alive", "up"), ("alive", "via n1")])
+        self.assertIsNone(status.members[2].rtt_ms)
+
+    def test_leave(self) -> None:
+        """A node leaves when it is asked, and after it has answered."""
+        node = self.cluster[0]
+        self.assertEqual(self.ask(AskLeave("n0")), Ok())
+        self.cluster.until(lambda: not node.running)
+        self.cluster.advance(1)
+        (seen,) = [it for it in self.cluster[1].nodes() if it.id == "n0"]
+        self.assertEqual(seen.state, "left")
+
+    def test_have_another_leave(self) -> None:
+        """A node passes the question on to the one that is meant."""
+        self.assertEqual(self.ask(AskLeave("n2")), Ok())
+        self.cluster.until(lambda: not self.cluster[2].running)
+        self.assertTrue(self.cluster[0].running)
+        self.assertTrue(self.cluster[1].running)
+
+    def test_have_nobody_leave(self) -> None:
+        """Who is not there can't leave; the answer says so."""
+        error, text = self.failed(self.ask(AskLeave("n7")))
+        self.assertEqual((error, text), ("PeerUnreachable", "no link to n7"))
 
     def test_values(self) -> None:
         """A value is put, read, given another time, and deleted."""
@@ -154,7 +186,7 @@ class ServerTests(PulseTestCase):
         class Broken:
             """A cache without any sense."""
 
-            def entry(self, bucket: str, key: str) -> Deferred[None]:
+            def entry(self, bucket: str, key: str, *, raw: bool) -> Deferred[None]:
                 return fail(ZeroDivisionError("a bug"))
 
         mycel: MycelService = self.cluster[0].mycel

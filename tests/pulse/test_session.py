@@ -13,7 +13,7 @@ from mycorrizal.nodosum import new_secret
 from mycorrizal.nodosum.wire.events import Refused
 from mycorrizal.nodosum.wire.limits import RejectCode
 from mycorrizal.pulse.access import Access
-from mycorrizal.pulse.client import NodeRefused
+from mycorrizal.pulse.client import NodeBusy, NodeRefused
 from mycorrizal.pulse.messages import AskStatus, Ok, Question, Reply
 from mycorrizal.pulse.session import Session, Trouble, ask_once
 from tests.pulse.worlds import PulseTestCase
@@ -74,6 +74,13 @@ class TroubleTests(PulseTestCase):
         self.assertAlmostEqual(self.cluster.world.now_s - began_s, 5, places=2)
         self.assert_nothing_left()
 
+    def test_silence_about_the_cache(self) -> None:
+        """What others may have to be asked for is waited for longer."""
+        self.serve(lambda *_: None)
+        began_s = self.cluster.world.now_s
+        self.error_of(3, "cache", "get", "b", "k")
+        self.assertAlmostEqual(self.cluster.world.now_s - began_s, 12, places=2)
+
     def raising(self, error: MycorrizalError) -> str:
         """What is said when asking fails with this error."""
 
@@ -91,6 +98,15 @@ class TroubleTests(PulseTestCase):
         said = self.raising(NodeRefused("n0:6969", refused))
         self.assertTrue(said.startswith("1 n0:6969 refused us: it speaks versions"))
         self.assertIn("use the pulse of", said)
+
+    def test_busy(self) -> None:
+        """A node that takes no more of us: exit code 1, and why."""
+        said = self.raising(NodeBusy("n0:6969", "it has 64 connections already"))
+        self.assertEqual(
+            said,
+            "1 cannot connect to n0:6969: it has 64 connections already; "
+            "try again in a moment",
+        )
 
     def test_others(self) -> None:
         """All others are told as they are."""

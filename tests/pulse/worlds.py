@@ -17,7 +17,7 @@ from mycorrizal.pulse.access import Access
 from mycorrizal.pulse.cli import pulse
 from mycorrizal.pulse.client import PulseClient
 from mycorrizal.pulse.messages import Question, Reply
-from mycorrizal.pulse.session import Session, ask_once
+from mycorrizal.pulse.session import Following, Session, ask_in_turn, ask_once
 from mycorrizal.testing.cluster import SECRET, SimCluster
 from mycorrizal.testing.tls import SimTls
 
@@ -80,6 +80,12 @@ class PulseTestCase(SynchronousTestCase):
     def _converse(self, access: Access, question: Question) -> Reply:
         return self._ask_through(access.client(self.host.runtime), question)
 
+    def _talk(self, access: Access, question: Question, following: Following) -> Reply:
+        runtime = self.host.runtime
+        client = access.client(runtime)
+        asking = ask_in_turn(runtime, client, question, following)
+        return self.cluster.result_of(Deferred.fromCoroutine(asking))
+
     def _ask_through(self, client: PulseClient, question: Question) -> Reply:
         asking = ask_once(self.host.runtime, client, question)
         return self.cluster.result_of(Deferred.fromCoroutine(asking))
@@ -94,7 +100,7 @@ class PulseTestCase(SynchronousTestCase):
     def pulse(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Run ``pulse`` with these arguments."""
 
-        session = Session(self._converse, self.environment)
+        session = Session(self._converse, self.environment, talk=self._talk)
         return CliRunner().invoke(
             pulse, arguments, input=stdin, obj=session, prog_name="pulse"
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing.profiles import PROFILES
+from mycorrizal.testing.seedfile import read_cases
 from mycorrizal.testing.storm import run_seed
 from tests.testing.quiet import Quiet
 
@@ -51,15 +52,15 @@ class SwarmTests(Quiet, SynchronousTestCase):
         done = swarm("--seeds", str(SEEDS), "--profile", "every", "--jobs", "2")
         print("\n" + "\n".join(done.stdout.splitlines()[-2:]))
         self.assertEqual(done.returncode, 0, done.stdout[-20_000:] + done.stderr)
+        # What never happens proves nothing.
+        self.assertNotRegex(done.stdout, r"(?m)^ +0  \w")
+        self.assertIn(" 0 losses, 0 findings", done.stdout)
 
     def test_failed_once(self) -> None:
         """What was wrong once does not come back."""
-        for line in FAILED.read_text().splitlines():
-            case, _, why = line.partition("#")
-            if case.strip():
-                profile, seed = case.split()
-                report = run_seed(int(seed), profile)
-                self.assertEqual(report.findings, (), f"{case.strip()}: {why}")
+        for seed, profile in read_cases(FAILED):
+            report = run_seed(seed, profile)
+            self.assertEqual(report.findings, (), f"{profile} {seed}")
 
     def test_deterministic(self) -> None:
         """The same seeds are the same storms, in whatever process."""

@@ -57,6 +57,19 @@ class CheckerTests(SynchronousTestCase):
     def store(self, node: Mycorrizal) -> Bucket:
         return node.mycel.buckets.by_name[BUCKET].store
 
+    def test_evicted_copy(self) -> None:
+        """An owner need not have what it let go for want of room."""
+        cluster = SimCluster(3, seed=1, buckets=["tiny:max_entries=2,replicas=2"])
+        cluster.until(cluster.formed)
+        for number in range(12):
+            put = cluster[0].cache().put("tiny", f"k{number}", b"v")
+            cluster.result_of(put)
+        cluster.until(cluster.converged)
+        cluster.check_invariants()
+        self.assertNotEqual(list(copies_are_wrong(cluster.nodes)), [])
+        held = [node.mycel.buckets.by_name["tiny"].store for node in cluster.nodes]
+        self.assertEqual([store.entries for store in held], [2, 2, 2])
+
     def test_missing_copy(self) -> None:
         """A copy that an owner has lost."""
         self.store(self.owners[1]).drop_slot(SLOT, Cause.MOVED)
@@ -74,6 +87,15 @@ class CheckerTests(SynchronousTestCase):
         (entry,) = self.store(self.owners[0]).scan(SLOT, b"", 1)
         self.plant(self.owners[0], b"Grace", entry.stamp + 1)
         self.check(f"{BUCKET}/{KEY!r} in slot {SLOT} has 2 versions: ")
+
+    def test_copies_live_apart(self) -> None:
+        """A copy of one owner may have a moment more to live than the other's."""
+        for ttl_s in (2.001, 1.999, 1.995):
+            for node in self.owners:
+                self.store(node).drop_slot(SLOT, Cause.MOVED)
+            for node, more_s in zip(self.owners, (0.0, 0.01), strict=True):
+                self.plant(node, VALUE, 1, ttl_s + more_s)
+            self.assertEqual(self.problems(), [], ttl_s)
 
     def test_about_to_expire(self) -> None:
         """What expires in this moment may be gone from one node already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import unittest
 from typing import Any
 
@@ -34,6 +35,17 @@ class LifeTests(SynchronousTestCase):
         self.assertIs(cluster[2], cluster.nodes[2])
         cluster.check_invariants()
         cluster.close()
+
+    def test_soon(self) -> None:
+        """Three nodes are formed within 50 ms of the processor's time."""
+        took_s = []
+        for seed in range(5):
+            began_s = time.process_time()
+            cluster = SimCluster(3, seed=seed)
+            cluster.until(cluster.formed, 1)
+            took_s.append(time.process_time() - began_s)
+            cluster.close()
+        self.assertLessEqual(min(took_s), 0.05, took_s)
 
     def test_one_node(self) -> None:
         """A cluster of one is formed too."""
@@ -140,6 +152,41 @@ class LifeTests(SynchronousTestCase):
         cluster.heal()
         cluster.until(cluster.converged, 60)
         cluster.check_invariants()
+        cluster.close()
+
+    def test_cut(self) -> None:
+        """Two nodes can be cut from each other, and one way is enough."""
+        for one_way in (False, True):
+            cluster = SimCluster(3, seed=1)
+            cluster.until(cluster.formed)
+            cluster.cut(0, 1, one_way=one_way)
+            cluster.advance(8)
+            self.assertNotIn("n0", self.members(cluster, 1))
+            self.assertEqual(self.members(cluster, 2), ["n0", "n1", "n2"])
+            cluster.heal()
+            cluster.until(cluster.formed)
+            cluster.close()
+
+    def took_s(self, cluster: SimCluster) -> float:
+        """What the slowest of some puts of 40 kB takes, through the first node."""
+        slowest_s, cache = 0.0, cluster[0].cache()
+        for number in range(10):
+            began = cluster.world.now_s
+            cluster.result_of(cache.put("b", f"k{number}", bytes(40_000)))
+            slowest_s = max(slowest_s, cluster.world.now_s - began)
+        return slowest_s
+
+    def test_slow(self) -> None:
+        """What lies between two nodes can be slow, and be as before again."""
+        cluster = SimCluster(2, seed=1, buckets=["b:replicas=1"])
+        cluster.until(cluster.formed)
+        self.assertLess(self.took_s(cluster), 0.02)
+        cluster.slow(0, 1, 100_000)
+        self.assertGreater(self.took_s(cluster), 0.4)
+        cluster.slow(0, 1, latency_ms=50)
+        self.assertTrue(0.1 <= self.took_s(cluster) < 0.4)
+        cluster.slow(0, 1)
+        self.assertLess(self.took_s(cluster), 0.02)
         cluster.close()
 
     def test_converged(self) -> None:

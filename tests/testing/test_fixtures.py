@@ -4,6 +4,8 @@ Clusters made by a fixture or a mixin are formed, and closed after the test.
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing import SimClusterMixin
@@ -23,6 +25,11 @@ class MixinTests(SimClusterMixin, SynchronousTestCase):
 
 class FixtureTests(SynchronousTestCase):
     """The way of pytest, which this drives as pytest does."""
+
+    def test_only_when_asked_for(self) -> None:
+        """Who installs us gets no pytest plugin unasked."""
+        ours = [it for it in entry_points(group="pytest11") if "mycorrizal" in it.value]
+        self.assertEqual(ours, [])
 
     def test_formed_and_closed(self) -> None:
         """Each cluster of a test is formed, and closed when the test is over."""

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mycorrizal.testing.arena import NODES_MAX, Arena
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.host import HostState
+from mycorrizal.testing.meddler import REWRITTEN_MAX
 from mycorrizal.testing.nemesis import CUT_REST_S, Nemesis
 from mycorrizal.testing.plans import Fault
 from mycorrizal.testing.profiles import PROFILES
@@ -46,6 +47,9 @@ class NemesisCase(Quiet, SynchronousTestCase):
         nodes = self.arena[number].nodes()
         return sorted(node.id for node in nodes if node.state == "alive")
 
+    def links(self, number: int) -> int:
+        return len(self.arena[number].nodosum.applications.links)
+
 
 class NemesisTests(NemesisCase):
     """What a plan says goes wrong does, and is over in the end."""
@@ -68,11 +72,17 @@ class NemesisTests(NemesisCase):
         self.assertIs(self.arena.hosts[1].state, HostState.UP)
 
     def test_partitions(self) -> None:
-        """Each kind of partition takes nodes from each other, and heals."""
+        """
+        Each kind of partition takes links from nodes, and heals; but while a
+        third reaches two nodes they do not take each other for dead.
+        """
         for how in ("halves", "isolate", "chain", "one-way"):
             self.go(Fault(0, 8.0, "partition", (1, 0, 2), how), for_s=7.5)
+            links = [self.links(number) for number in range(3)]
+            self.assertLess(min(links), 2, how)
             alone = [number for number in range(3) if len(self.alive(number)) < 3]
-            self.assertNotEqual(alone, [], how)
+            whole = how == "chain" or (how == "one-way" and max(links) == 2)
+            self.assertEqual(alone == [], whole, how)
             self.arena.advance(1.0)
             self.arena.until(self.arena.converged)
         self.go(Fault(0, 1.0, "partition", (0, 1, 2), "ring"), for_s=2)
@@ -143,6 +153,27 @@ class NemesisTests(NemesisCase):
         self.assertEqual(self.alive(0), ["n0", "n1", "n2"])
         self.arena.advance(5.0)
         self.assertFalse(impostor.running)
+
+    def test_meddler(self) -> None:
+        """Who changes greetings keeps two nodes apart, and not for long."""
+        arena = self.arena
+        arena.advance(10)
+        self.go(Fault(0, 6.0, "meddler", (0, 1), "features of I"), for_s=5.0)
+        self.assertEqual(self.nemesis.happened, {"meddler": 1})
+        self.assertEqual(len(arena.world.rewritten), REWRITTEN_MAX)
+        self.assertEqual(self.alive(0), ["n0", "n1", "n2"])
+        arena.until(arena.converged)
+        for node in arena.nodes:
+            for link in node.nodosum.mesh._protocols:
+                transport: Any = link._transport
+                self.assertNotIn(transport.connection_id, arena.world.rewritten)
+
+    def test_meddler_waits(self) -> None:
+        """A node that is just starting is left alone: it would give up."""
+        self.arena.crash(1)
+        self.arena.restart(1)
+        self.go(Fault(0, 6.0, "meddler", (0, 1), "tls of I"), for_s=0.01)
+        self.assertEqual(self.nemesis.happened, {})
 
     def test_calm(self) -> None:
         """Whatever goes on is undone at the end, and nothing more happens."""

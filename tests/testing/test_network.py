@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing import Host, World
 from mycorrizal.testing.network import QUEUE_S_MAX
 from mycorrizal.testing.timeline import TICK_S, ticks_of
 from tests.contract.place import Mailbox
+from tests.testing.pairs import Pair
 
 
 class NetworkTests(SynchronousTestCase):
@@ -184,3 +186,48 @@ class LatencyTests(SynchronousTestCase):
         self.a.reactor.listenUDP(9, Mailbox()).write(b"x", (self.b.address, 9))
         self.world.advance(10)
         self.assertEqual(mailbox.received, [])
+
+
+class OnTheWayTests(SynchronousTestCase):
+    """Somebody between two hosts, who does more than to listen."""
+
+    def setUp(self) -> None:
+        self.pair = Pair()
+        self.world = self.pair.world
+
+    def test_rewrite(self) -> None:
+        """What TCP carries is changed, as many bytes of it."""
+        client, server = self.pair.client, self.pair.server
+        self.world.rewrite("a", "b", lambda _, data: data.upper(), one_way=True)
+        client.transport.write(b"hello")
+        server.transport.write(b"welcome")
+        self.world.advance(1)
+        self.assertEqual(server.received, b"HELLO")
+        self.assertEqual(client.received, b"welcome")
+        self.assertEqual(self.world.rewritten, {client.transport.connection_id})
+        self.world.rewrite("a", "b", None)
+        client.transport.write(b" again")
+        self.world.advance(1)
+        self.assertEqual(server.received, b"HELLO again")
+
+    def test_rewrite_nothing(self) -> None:
+        """A connection of which nothing was changed is not counted."""
+        self.world.rewrite("a", "b", lambda _, data: data)
+        self.pair.client.transport.write(b"hello")
+        self.world.advance(1)
+        self.assertEqual(self.world.rewritten, set())
+
+    def test_rewrite_length(self) -> None:
+        """Bytes can't be added or left out: windows would no longer be right."""
+        self.world.rewrite("a", "b", lambda _, data: data + b"!")
+        self.pair.client.transport.write(b"hello")
+        self.world.advance(1)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.pair.server.received, b"")
+
+    def test_reset(self) -> None:
+        """A connection is reset at both ends."""
+        self.world.reset("a", "b")
+        self.world.advance(1)
+        for end in (self.pair.client, self.pair.server):
+            self.assertIs(end.ended_by, ConnectionLost)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing import plans
-from mycorrizal.testing.plans import Dice, draw_plan
-from mycorrizal.testing.profiles import PROFILES
+from mycorrizal.testing.plans import Dice, Fault, Plan, draw_plan
+from mycorrizal.testing.profiles import NEWER, PROFILES
 
 SEEDS = range(60)
+
+
+def first_drawn(plan: Plan) -> tuple[Fault, ...]:
+    """The faults of the kinds that a seed draws first."""
+    return tuple(fault for fault in plan.faults if fault.kind not in NEWER)
 
 
 class DiceTests(SynchronousTestCase):
@@ -61,13 +67,32 @@ class PlanTests(SynchronousTestCase):
             for plan in drawn:
                 times = [fault.at_s for fault in plan.faults]
                 self.assertEqual(times, sorted(times))
-                self.assertLessEqual(len(times), plans.FAULTS_MAX)
+                self.assertLessEqual(len(first_drawn(plan)), plans.FAULTS_MAX)
                 self.assertTrue(not times or times[0] >= 0)
 
     def test_bound(self) -> None:
         """Some storm has as many faults as there may be, and none has more."""
-        counts = [len(draw_plan(seed, "all").faults) for seed in range(200)]
+        counts = [len(first_drawn(draw_plan(seed, "all"))) for seed in range(200)]
         self.assertEqual(max(counts), plans.FAULTS_MAX)
+
+    def test_later_kinds(self) -> None:
+        """What came later changes nothing of what a seed has always meant."""
+        profile = attrs.evolve(
+            PROFILES["partitions"],
+            faults=tuple(k for k in PROFILES["partitions"].faults if k not in NEWER),
+        )
+        for seed in SEEDS:
+            plan = draw_plan(seed, "partitions")
+            self.patch(plans, "PROFILES", {"partitions": profile})
+            before = draw_plan(seed, "partitions")
+            self.patch(plans, "PROFILES", PROFILES)
+            self.assertEqual(attrs.evolve(plan, faults=first_drawn(plan)), before)
+        self.assertIn("meddler", NEWER)
+
+    def test_room(self) -> None:
+        """The small bucket is too small in entries, in bytes, or in both."""
+        drawn = {tuple(it is None for it in draw_plan(s, "all").room) for s in SEEDS}
+        self.assertEqual(drawn, {(False, True), (True, False), (False, False)})
 
     def test_crashes_need_copies(self) -> None:
         """Where deaths must lose nothing, there is a copy to lose."""

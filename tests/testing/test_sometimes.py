@@ -70,7 +70,7 @@ class SometimesTests(Quiet, SynchronousTestCase):
         self.assertEqual(storm.sometimes.missing, set())
         self.assertEqual(len(set(SOMETIMES)), len(SOMETIMES))
         for what in (
-            sometimes.HANDOFF, sometimes.ENTRY_MOVED, sometimes.PASSED_ON,
+            sometimes.FETCHED, sometimes.ENTRY_MOVED, sometimes.PASSED_ON,
             sometimes.DEAD, sometimes.LEFT, sometimes.RETURNED, sometimes.FORGAVE,
             sometimes.REFUSED, sometimes.EXPIRED,
         ):  # fmt: skip

@@ -33,6 +33,24 @@ class StormTests(Quiet, SynchronousTestCase):
         self.assertLess(abs(report.simulated_s - 9.0), 0.5)
         self.assertEqual(report.findings, ())
 
+    def test_until_near_the_end(self) -> None:
+        """... also while all is read for the last time, or just before."""
+        storm = Storm(1, "calm")
+        read_at = []
+        read_all = storm._read_all
+
+        def reads() -> None:
+            read_at.append(storm.arena.world.now_s)
+            read_all()
+
+        storm._read_all = reads  # type: ignore[method-assign]
+        storm.run()
+        for seconds in (-0.6, -0.1, 0.0, 0.0005, 0.1):
+            until = read_at[0] + seconds
+            report = run_seed(1, "calm", until=until)
+            self.assertEqual(report.findings, (), seconds)
+            self.assertLess(abs(report.simulated_s - until), 0.001, seconds)
+
     def test_finding(self) -> None:
         """A storm with a bug has findings, and tells its last events."""
         report = run_seed(0, "calm", canary="early-ok")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
@@ -11,9 +11,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing import swarm
-from mycorrizal.testing.profiles import PROFILES
+from mycorrizal.testing.plans import draw_plan
+from mycorrizal.testing.profiles import PROFILES, excluded_pairs
+from mycorrizal.testing.seedfile import Case
 from mycorrizal.testing.sometimes import SOMETIMES
 from mycorrizal.testing.storm import Finding, Report
+from mycorrizal.testing.telling import plan_lines
 from tests.testing.quiet import Quiet
 
 #: A storm that ends soon.
@@ -51,11 +54,11 @@ class CommandTests(Quiet, SynchronousTestCase):
         """Let these be the reports of all storms."""
         self.patch(swarm, "run_cases", lambda *_: iter(reports))
 
-    def asked(self) -> list[swarm.Case]:
+    def asked(self) -> list[Case]:
         """What is to be run, but is not."""
-        asked: list[swarm.Case] = []
+        asked: list[Case] = []
 
-        def run_cases(cases: Sequence[swarm.Case], *_: Any) -> Iterator[Report]:
+        def run_cases(cases: Sequence[Case], *_: Any) -> Iterator[Report]:
             asked.extend(cases)
             return iter(())
 
@@ -79,18 +82,11 @@ class CommandTests(Quiet, SynchronousTestCase):
         text = "\n".join(lines)
         self.assertEqual(code, 1)
         self.assertIn("FAIL 7.000 s  stale: read an old value", lines)
-        self.assertIn("--replay --first-seed 2 --profile calm  # until 7.000 s", text)
+        self.assertIn("--replay --first-seed 2 --profile calm  # git ", text)
+        self.assertIn("(with --until 7.001 it stops there", text)
         self.assertIn("the last events", lines)
         self.assertTrue(lines[-1].startswith("2 seeds, 2.00 simulated hours, 20 op"))
         self.assertTrue(lines[-1].endswith(", 1 findings"))
-
-    def test_many_findings(self) -> None:
-        """Of one storm's many findings the first are printed."""
-        count = swarm.FINDINGS_PRINTED_MAX + 1
-        self.with_reports(a_report(2, *["x"] * count))
-        _, lines = self.run_swarm()
-        self.assertEqual(sum(line.startswith("FAIL") for line in lines), count - 1)
-        self.assertIn("     and 1 more", lines)
 
     def test_too_many_failures(self) -> None:
         """A run stops when so many seeds have failed."""
@@ -99,6 +95,20 @@ class CommandTests(Quiet, SynchronousTestCase):
         code, lines = self.run_swarm()
         self.assertEqual(code, 1)
         self.assertTrue(lines[-1].startswith(f"{swarm.FAILURES_MAX} seeds"))
+        self.with_reports(*reports)
+        _, lines = self.run_swarm("--failures-max", "1")
+        self.assertTrue(lines[-1].startswith("1 seeds"))
+
+    def test_how_far(self) -> None:
+        """Of a long run it is told how far it is, apart from what it prints."""
+        count = 2 * swarm.TOLD_EVERY + 1
+        self.with_reports(*[a_report(seed) for seed in range(count)])
+        err = io.StringIO()
+        with redirect_stderr(err):
+            _, lines = self.run_swarm()
+        told = [line.split(" seeds, ")[0] for line in err.getvalue().splitlines()]
+        self.assertEqual(told, ["100", "200"])
+        self.assertTrue(lines[-1].startswith(f"{count} seeds, "))
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends a run, with what was seen by then."""
@@ -119,7 +129,7 @@ class CommandTests(Quiet, SynchronousTestCase):
         self.assertIn(f"  {6:9,}  {SOMETIMES[0]}", lines)
         self.assertIn("faults: crash 4", lines)
         self.assertIn("outcomes: put ok 20", lines)
-        pairs = len(PROFILES["partitions"].excluded)
+        pairs = excluded_pairs(["calm", "partitions"])
         self.assertTrue(lines[-2].startswith(f"not asserted: {pairs} pairs"))
         self.assertIn("2 times (copies 2); 4 operations fell into splits", lines[-2])
 
@@ -141,8 +151,8 @@ class CommandTests(Quiet, SynchronousTestCase):
             "--replay", "--first-seed", "3", "--profile", "crashes", *SHORT
         )
         self.assertEqual(code, 0)
-        self.assertTrue(lines[0].startswith("Plan(seed=3, profile='crashes'"))
-        self.assertTrue(lines[1].startswith("  Fault(at_s="))
+        self.assertTrue(lines[0].startswith("seed 3, crashes: "))
+        self.assertTrue(lines[3].startswith("  fault 0: at "))
         self.assertTrue(lines[-1].startswith("1 seeds"))
 
     def test_digests(self) -> None:
@@ -152,6 +162,65 @@ class CommandTests(Quiet, SynchronousTestCase):
         self.assertRegex(lines[0], "^calm 0 [0-9a-f]+$")
         self.assertEqual(lines[:2], self.run_swarm(*arguments)[1][:2])
 
+    def commands(self, lines: Sequence[str]) -> list[list[str]]:
+        """The arguments of the commands that play it again, as a shell reads."""
+        found = [line for line in lines if line.startswith("replay: ")]
+        words = [shlex.split(line, comments=True) for line in found]
+        for line in words:
+            self.assertEqual(
+                line[:4], ["replay:", "python", "-m", "mycorrizal.testing.swarm"]
+            )
+        return [line[4:] for line in words]
+
+    def test_again_and_less(self) -> None:
+        """
+        A seed that fails says how to play it again; that finds the same, and
+        the few faults that matter find it too.
+        """
+        code, lines = self.run_swarm(
+            "--seeds", "1", "--first-seed", "2", "--profile", "crashes",
+            "--canary", "immortal-nodes",
+        )  # fmt: skip
+        self.assertEqual(code, 1)
+        failed = [line for line in lines if line.startswith("FAIL ")]
+        (command,) = self.commands(lines)
+        code, again = self.run_swarm(*command, "--minimise")
+        self.assertEqual(code, 1)
+        self.assertEqual([it for it in again if it.startswith("FAIL ")], failed)
+        drawn = sum(line.startswith("  fault ") for line in plan_lines(2, "crashes"))
+        same, fewer = self.commands(again)
+        self.assertEqual(same, command)
+        (told,) = (line for line in again if line.startswith("needed: "))
+        needed = int(told.split()[1])
+        self.assertEqual(told, f"needed: {needed} of {drawn} faults")
+        self.assertTrue(0 < needed < drawn, told)
+        code, least = self.run_swarm(*fewer)
+        self.assertEqual(code, 1)
+        invariants = {line.split()[3] for line in failed}
+        self.assertTrue(
+            any(line.split()[3] in invariants for line in least if line[:4] == "FAIL")
+        )
+        listed = sum(line.startswith("  fault ") for line in least)
+        self.assertEqual(listed, needed)
+
+    def test_record(self) -> None:
+        """Seeds that fail are kept, and played again from the file."""
+        path = self.mktemp()
+        self.with_reports(a_report(1), a_report(2, "x"), a_report(2, "x"))
+        _, lines = self.run_swarm("--record", path)
+        self.assertEqual(lines.count(f"added to {path}"), 1)
+        asked = self.asked()
+        self.assertEqual(self.run_swarm("--seed-file", path)[0], 0)
+        self.assertEqual(asked, [(2, "calm")])
+
+    def test_no_seed_file(self) -> None:
+        """A file that can't be read is a sentence, and exit code 2."""
+        err = io.StringIO()
+        with redirect_stderr(err):
+            code, _ = self.run_swarm("--seed-file", self.mktemp())
+        self.assertEqual(code, 2)
+        self.assertIn("The seeds can't be read", err.getvalue())
+
     def test_minimise(self) -> None:
         """Of a failing seed's faults, those that it needs are told."""
         code, lines = self.run_swarm(
@@ -159,7 +228,7 @@ class CommandTests(Quiet, SynchronousTestCase):
             "--canary", "early-ok", *SHORT,
         )  # fmt: skip
         self.assertEqual(code, 1)
-        self.assertFalse(any(line.startswith("  needed:") for line in lines))
+        self.assertIn("needed: 0 of 0 faults", lines)
 
         def fails(seed: int, profile: str, faults: Any, *_: Any) -> Report:
             crash = any(fault.kind == "crash" for fault in faults)
@@ -167,13 +236,17 @@ class CommandTests(Quiet, SynchronousTestCase):
 
         self.patch(swarm, "run_seed", fails)
         needed = swarm.minimised(a_report(3, "x", profile="crashes"))
-        self.assertEqual([fault.kind for fault in needed], ["crash"])
+        drawn = draw_plan(3, "crashes").faults
+        self.assertEqual([drawn[number].kind for number in needed], ["crash"])
 
     def test_refused(self) -> None:
         """Options that make no sense are refused: exit code 2."""
         for arguments in (
             ("--seeds", "-1"),
             ("--seeds", str(swarm.SEEDS_MAX + 1)),
+            ("--failures-max", "0"),
+            ("--record", "x", "--canary", "early-ok"),
+            ("--faults", "x"),
             ("--jobs", "0"),
             ("--jobs", str(swarm.JOBS_MAX + 1)),
             ("--profile", "hail"),
@@ -189,12 +262,3 @@ class CommandTests(Quiet, SynchronousTestCase):
             ["--seeds", str(swarm.SEEDS_MAX), "--jobs", str(swarm.JOBS_MAX)]
         )
         self.assertEqual((options.seeds, options.jobs), (swarm.SEEDS_MAX, 64))
-
-    def test_no_git(self) -> None:
-        """Where the commit can't be known, that is said."""
-
-        def run(*_: Any, **__: Any) -> Any:
-            raise OSError
-
-        self.patch(subprocess, "run", run)
-        self.assertEqual(swarm.described(), "unknown")

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing.conditions import Conditions
+from mycorrizal.testing.evictions import Evictions
 from mycorrizal.testing.history import FAIL, INFO, OK, History, Version, operations
 from mycorrizal.testing.verdicts import Verdict, judge
 
@@ -24,6 +25,7 @@ class VerdictTests(SynchronousTestCase):
         self.conditions = Conditions(replicas=1)
         self.conditions.well(0.0, 3)
         self.now = 0.0
+        self.evictions = Evictions(lambda: self.now)
 
     def did(
         self,
@@ -50,9 +52,14 @@ class VerdictTests(SynchronousTestCase):
             began + took_s, it, outcome, value=found, version=stands, **more
         )
 
-    def judged(self, evicting: frozenset[str] = frozenset()) -> Verdict:
+    def judged(self) -> Verdict:
         found = operations(self.history.records)
-        return judge(found, self.conditions, evicting)
+        return judge(found, self.conditions, self.evictions)
+
+    def evict(self, number: int, *, led: bool = True) -> None:
+        """A node lets a version of the key go."""
+        node: Any = object()
+        self.evictions.evicted("b", b"k", node, version(number), led=led)
 
     def check(self, *invariants: str) -> None:
         """These are broken, and no others."""
@@ -169,11 +176,62 @@ class VerdictTests(SynchronousTestCase):
         self.check()
 
     def test_evicted(self) -> None:
-        """Nothing is read where a full bucket may have let it go."""
-        self.did("put", "v1", 1, bucket="small")
-        self.did("get", bucket="small")
+        """Nothing is read of what a full bucket let go."""
+        self.did("put", "v1", 1)
+        self.evict(1)
+        self.did("get")
+        self.check()
+
+    def test_another_was_evicted(self) -> None:
+        """... but an older version that went excuses nothing."""
+        self.did("put", "v1", 1)
+        self.evict(1)
+        self.did("put", "v2", 2)
+        self.did("get")
         self.check("acknowledged")
-        self.assertEqual(self.judged(frozenset(("small",))).problems, [])
+
+    def test_evicted_afterwards(self) -> None:
+        """... nor does what went when it had been missed already."""
+        self.did("put", "v1", 1)
+        self.did("get")
+        self.evict(1)
+        self.check("acknowledged")
+
+    def test_copy_evicted(self) -> None:
+        """A copy that went is missed only where owners may have changed."""
+        self.did("put", "v1", 1)
+        self.evict(1, led=False)
+        self.did("get")
+        self.check()
+        self.evictions.upset = lambda since, until: False
+        self.check("acknowledged")
+
+    def test_evicted_and_back(self) -> None:
+        """What was missed for having been evicted is read all the same."""
+        self.did("put", "v1", 1)
+        self.did("get", "v1")
+        self.evict(1)
+        self.did("get")
+        self.check()
+        self.did("entry", "v1", 1)
+        self.check("evicted")
+
+    def test_evicted_and_older(self) -> None:
+        """When a value was evicted, an older one is read."""
+        self.did("put", "v1", 1)
+        self.did("put", "v2", 2)
+        self.evict(2)
+        self.did("entry", "v1", 1)
+        self.check("evicted")
+
+    def test_written_again(self) -> None:
+        """... which is right if it was written again."""
+        self.did("put", "v1", 1)
+        self.evict(1)
+        self.did("get")
+        self.did("put", "v2", 2)
+        self.did("get", "v2")
+        self.check()
 
     def test_late(self) -> None:
         """An operation takes longer than it may."""
@@ -181,6 +239,14 @@ class VerdictTests(SynchronousTestCase):
         self.check()
         self.did("get", timeout_s=2.0, took_s=2.6)
         self.check("time")
+
+    def test_cut_short(self) -> None:
+        """What is still under way at the end is late if it should have ended."""
+        self.history.invoke(1.0, "c0", "get", "b", "k", timeout_s=2.0)
+        found = operations(self.history.records)
+        for now, late in ((3.5, 0), (3.6, 1)):
+            verdict = judge(found, self.conditions, self.evictions, now)
+            self.assertEqual(len(verdict.problems), late)
 
     def test_late_for_a_pause(self) -> None:
         """... which is right if a process stood still as long."""

@@ -13,7 +13,6 @@ from mycorrizal.testing.arena import Arena
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.history import OK, Operation
 from mycorrizal.testing.watch import DEATH_S, PROBLEMS_MAX, SECOND_LINK_S, Watch
-from mycorrizal.testing.workload import SMALL
 from tests.testing.quiet import Quiet, a_plan
 
 
@@ -62,6 +61,21 @@ class WatchTests(Quiet, SynchronousTestCase):
         table[b"k"].stamp -= 1
         self.watch.look()
         self.check("versions")
+
+    def test_evicted_version(self) -> None:
+        """An entry is older than the one that was evicted there before."""
+        table, arena = self.put(), self.arena
+        self.watch.look()
+        entry = table[b"k"]
+        holder = next(
+            node for node in arena.nodes
+            if table in node.mycel.buckets.by_name["b"].store._tables
+        )  # fmt: skip
+        version = entry.stamp, entry.origin.hex()
+        arena.evictions.evicted("b", b"k", holder, version, led=True)
+        entry.stamp -= 1
+        self.watch.look()
+        self.check("evicted")
 
     def test_clock(self) -> None:
         """The clock of stamps goes back."""
@@ -133,12 +147,69 @@ class WatchTests(Quiet, SynchronousTestCase):
         self.watch.acknowledged(write)
         self.check()
         write.copies = 3
-        write.bucket = SMALL
-        self.watch.acknowledged(write)
-        self.check()
-        write.bucket = "b"
         self.watch.acknowledged(write)
         self.check("copies-at-ack")
+
+    def test_evicted_at_ack(self) -> None:
+        """A copy that was let go for want of room has been there."""
+        self.arena.result_of(
+            self.arena[0].cache().create_bucket("tiny", max_entries=1, replicas=2)
+        )
+        cache, ended = self.arena[0].cache(), []
+        for number in range(4):
+            key = f"k{number}"
+            began = self.arena.world.now_s
+            self.arena.result_of(cache.put("tiny", key, b"v"))
+            ended.append((key, began, self.arena.world.now_s))
+        evictions = list(self.arena.evictions)
+        self.assertGreater(len(evictions), 0)
+        self.assertTrue(any(it.led for it in evictions))
+        key, began, now = ended[0]
+        write = Operation(
+            1, "c0", "put", "tiny", key, "v", None, 5.0, began, now, OK,
+            version=(0, ""), copies=3,
+        )  # fmt: skip
+        self.watch.acknowledged(write)
+        self.check()
+        evictions_of = self.arena.evictions.by("tiny", key.encode(), (0, ""))
+        self.assertGreater(len(evictions_of), 0)
+        self.arena.evictions._by_key.clear()
+        self.watch.acknowledged(write)
+        self.check("copies-at-ack")
+
+    def test_limits(self) -> None:
+        """A bucket holds more than it may, a tenth more for others' sake."""
+        self.put()
+        store = self.arena[0].mycel.buckets.by_name["b"].store
+        store.entries = 11
+        self.watch.look()
+        self.check()
+        store.entries = 12
+        self.watch.look()
+        self.check("bounds")
+
+    def test_bytes(self) -> None:
+        """A bucket takes more memory than it may."""
+        made = self.arena[0].cache().create_bucket("m", max_bytes=8000, replicas=1)
+        self.arena.result_of(made)
+        store = self.arena[0].mycel.buckets.by_name["m"].store
+        store.size_bytes = 9800
+        self.watch.look()
+        self.check()
+        store.size_bytes = 9801
+        self.watch.look()
+        self.check("bounds")
+
+    def test_changed_greeting(self) -> None:
+        """A link is up though its greeting was changed; it is told once."""
+        link = next(iter(self.arena[0].nodosum.mesh._protocols))
+        transport: Any = link._transport
+        self.arena.world.rewritten.add(transport.connection_id)
+        self.watch.look()
+        self.watch.look()
+        self.check("greetings", "greetings")
+        told = {text.partition(" is ")[0] for _, _, text in self.watch.problems}
+        self.assertEqual(len(told), 2, "each end tells of it")
 
     def test_errors(self) -> None:
         """A node logs an error of its own; what we raise ourselves is none."""

@@ -11,11 +11,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 
 from mycorrizal import (
+    UNCHANGED,
     Application,
     BucketSettings,
     Cache,
     CacheEntry,
     Config,
+    Copies,
+    JsonCodec,
     MemberDied,
     MemberEvent,
     MemberJoined,
@@ -96,11 +99,11 @@ async def messages(chat: Application) -> None:
 
 
 async def values(cache: Cache) -> None:
-    """Keys are texts or bytes, values are bytes, and absence is None."""
+    """Keys are texts or bytes, values what the bucket's codec makes of them."""
     await cache.create_bucket("sessions", ttl_s=900, max_entries=100, replicas=1)
-    assert_type(await cache.put("sessions", "a", b"1"), int)
-    assert_type(await cache.put("sessions", b"a", b"1", ttl_s=None), int)
-    assert_type(await cache.get("sessions", "a", timeout_s=1.0), bytes | None)
+    assert_type(await cache.put("sessions", "a", b"1"), Copies)
+    assert_type(await cache.put("sessions", b"a", b"1", ttl_s=None), Copies)
+    assert_type(await cache.get("sessions", "a", timeout_s=1.0), Any)
     assert_type(await cache.put_ttl("sessions", "a", 60), bool)
     assert_type(await cache.delete("sessions", "a"), bool)
     entry = await cache.entry("sessions", "a")
@@ -109,7 +112,42 @@ async def values(cache: Cache) -> None:
         assert_type(entry.remaining_s, float | None)
         assert_type(entry.version, tuple[int, bytes])
     assert_type(cache.buckets(), dict[str, BucketSettings])
-    cache.put("sessions", "a", "1")  # type: ignore[arg-type]
+    copies: int = await cache.put("sessions", "a", b"1", copies_min=2)
+    assert_type(copies, int)
+    assert_type(await cache.add("sessions", "a", b"1"), bool)
+    assert_type(await cache.replace("sessions", "a", b"1", ttl_s=5), bool)
+    cache.put(b"sessions", "a", b"1")  # type: ignore[arg-type]
+
+
+async def many_values(cache: Cache) -> None:
+    """Calls about many keys fire with a result for each of them."""
+    found = await cache.get_many("sessions", ["a", b"b"])
+    assert_type(found, dict[str | bytes, Any])
+    copies = await cache.put_many("sessions", {"a": b"1"}, copies_min=1)
+    assert_type(copies["a"], Copies)
+    existed = await cache.delete_many("sessions", found)
+    assert_type(existed, dict[str | bytes, bool])
+
+
+async def whole_buckets(cache: Cache) -> None:
+    """Buckets are altered by what is given, and codecs are objects or names."""
+
+    class Reversed:
+        def encode(self, value: str) -> bytes:
+            return value[::-1].encode()
+
+        def decode(self, data: bytes) -> str:
+            return data.decode()[::-1]
+
+    await cache.create_bucket("s", max_bytes=10**6, write="one", codec="json")
+    await cache.alter_bucket("s", ttl_s=None, max_entries=10)
+    await cache.alter_bucket("s", ttl_s=UNCHANGED, write="async")
+    cache.use_codec("s", Reversed())
+    cache.use_codec("s", JsonCodec(dict[str, int]))
+    assert_type(await cache.clear("s"), None)
+    assert_type(await cache.drop_bucket("s"), None)
+    cache.create_bucket("s", write="none")  # type: ignore[arg-type]
+    cache.use_codec("s", 5)  # type: ignore[arg-type]
 
 
 def cluster() -> None:
@@ -117,7 +155,7 @@ def cluster() -> None:
     made = SimCluster(3, seed=7)
     made.until(made.formed, limit_s=30)
     assert_type(made[0], Mycorrizal)
-    assert_type(made.result_of(made[0].cache().get("a", "b")), bytes | None)
+    assert_type(made.result_of(made[0].cache().delete("a", "b")), bool)
 
 
 #: What `twisted.internet.task.react` takes.

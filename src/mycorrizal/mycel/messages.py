@@ -14,37 +14,56 @@ import msgspec
 from msgspec import Meta
 
 from mycorrizal.errors import RemoteProtocolError
-from mycorrizal.mycel.config import (
-    BUCKET_NAME_BYTES_MAX,
-    BUCKETS_MAX,
-    KEY_BYTES_MAX,
-    VALUE_BYTES_MAX,
+from mycorrizal.mycel.bucket_messages import (
+    AlterBucket,
+    ClearBucket,
+    DropBucket,
 )
-from mycorrizal.mycel.store.versions import ORIGIN_BYTES
+from mycorrizal.mycel.bucket_messages import BucketEntry as BucketEntry
+from mycorrizal.mycel.bucket_messages import Buckets as Buckets
+from mycorrizal.mycel.bucket_messages import CreateBucket as CreateBucket
+from mycorrizal.mycel.config import BATCH_KEYS_MAX
+from mycorrizal.mycel.fields import (
+    AboutKey,
+    BucketName,
+    Hops,
+    Incarnation,
+    Key,
+    Message,
+    Milliseconds,
+    Origin,
+    Question,
+    Stamp,
+    Value,
+)
+from mycorrizal.mycel.scan_messages import Scan as Scan
+from mycorrizal.mycel.scan_messages import Scanned as Scanned
+from mycorrizal.mycel.slot_messages import (
+    Claim,
+    Claimed,
+    Compare,
+    Compared,
+    Evict,
+    Lacking,
+    Leaving,
+    Moved,
+    Offer,
+    Page,
+    Paged,
+    Push,
+)
+from mycorrizal.mycel.watch_messages import Event as Event
+from mycorrizal.mycel.watch_messages import Events as Events
+from mycorrizal.mycel.watch_messages import Watch as Watch
 
 #: In place of a number of milliseconds.
 DEFAULT_TTL: Final = 0
 NEVER: Final = -1
-#: Entries of one `Push`.
-PUSHED_MAX: Final = 4096
-
-BucketName = Annotated[str, Meta(min_length=1, max_length=BUCKET_NAME_BYTES_MAX)]
-Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
-Value = Annotated[bytes, Meta(max_length=VALUE_BYTES_MAX)]
-Milliseconds = Annotated[int, Meta(ge=-1, le=2**53)]
-Stamp = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Origin = Annotated[bytes, Meta(min_length=ORIGIN_BYTES, max_length=ORIGIN_BYTES)]
-Hops = Annotated[int, Meta(ge=0, le=8)]
-
-
-class _Message(msgspec.Struct, array_like=True, gc=False):
-    """The shape of all messages."""
-
 
 # -- asked of a slot's primary -------------------------------------------------
 
 
-class Get(_Message, tag=1):
+class Get(AboutKey, tag=1):
     """What is the value?  Answered by `Found`."""
 
     bucket: BucketName
@@ -52,7 +71,7 @@ class Get(_Message, tag=1):
     hops: Hops = 0
 
 
-class Put(_Message, tag=2):
+class Put(AboutKey, tag=2):
     """Write a value, or delete it (None).  Answered by `Done`."""
 
     bucket: BucketName
@@ -63,7 +82,7 @@ class Put(_Message, tag=2):
     hops: Hops = 0
 
 
-class Touch(_Message, tag=3):
+class Touch(AboutKey, tag=3):
     """Give a value another time to live.  Answered by `Done`."""
 
     bucket: BucketName
@@ -73,22 +92,62 @@ class Touch(_Message, tag=3):
     hops: Hops = 0
 
 
-class CreateBucket(_Message, tag=4):
-    """Create a bucket; asked of the primary of its name.  Answered by `Done`."""
+class PutIf(AboutKey, tag=40):
+    """
+    Write a value if there is one, or if there is none.  Answered by `Done`;
+    it was written if `Done.existed` is `if_present`.
+    """
 
-    name: BucketName
+    bucket: BucketName
+    key: Key
+    value: Value
     ttl_ms: Milliseconds
-    max_entries: Annotated[int, Meta(ge=1)] | None
-    max_bytes: Annotated[int, Meta(ge=1)] | None
-    replicas: Annotated[int, Meta(ge=0, le=7)]
+    if_present: bool
     clock: Stamp
     hops: Hops = 0
+
+
+# -- asked of the node that is primary of several slots ------------------------------
+
+
+class GetMany(Question, tag=44):
+    """
+    What are the values?  Answered by `Many`, some of them `Found` if all are
+    too much for one answer.
+
+    :ivar patience_ms: What has no answer by then is answered as it is.
+    """
+
+    bucket: BucketName
+    keys: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=BATCH_KEYS_MAX)]
+    patience_ms: Milliseconds
+
+
+class Item(Message):
+    """One value to be written; None deletes."""
+
+    key: Key
+    value: Value | None
+    ttl_ms: Milliseconds
+
+
+class PutMany(Question, tag=45):
+    """
+    Write or delete these.  Answered by `Many`.
+
+    :ivar patience_ms: As in `GetMany`.
+    """
+
+    bucket: BucketName
+    items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=BATCH_KEYS_MAX)]
+    clock: Stamp
+    patience_ms: Milliseconds
 
 
 # -- between owners ---------------------------------------------------------------
 
 
-class Copy(_Message, tag=8):
+class Copy(Message, tag=8):
     """Hold this version too.  Answered by `Done`."""
 
     bucket: BucketName
@@ -99,77 +158,32 @@ class Copy(_Message, tag=8):
     remaining_ms: Milliseconds
 
 
-class Fetch(_Message, tag=9):
+class Fetch(Message, tag=9):
     """What do you yourself hold, tombstones included?  Answered by `Found`."""
 
     bucket: BucketName
     key: Key
 
 
-class Pushed(_Message):
-    """One entry on the move."""
+class Relay(Message, tag=19):
+    """
+    Ask this of a member that I have no link to.  Answered as what is in it.
 
-    key: Key
-    value: Value | None
-    stamp: Stamp
+    :ivar origin: Who asks.
+    :ivar request: Any request but another of these, encoded.
+    """
+
+    to: Origin
     origin: Origin
-    remaining_ms: Milliseconds
-
-
-class Push(_Message, tag=10):
-    """Hold these versions too: a slot has moved.  Answered by `Done`."""
-
-    bucket: BucketName
-    entries: Annotated[tuple[Pushed, ...], Meta(max_length=PUSHED_MAX)]
-
-
-class AskSettled(_Message, tag=11):
-    """
-    Have you pushed all that has moved, with these members?  Answered by
-    `Done`, existed if so.
-    """
-
-    epoch: int
-    clock: Stamp
-
-
-class BucketEntry(_Message):
-    """A bucket that somebody knows."""
-
-    name: BucketName
-    ttl_ms: Milliseconds
-    max_entries: Annotated[int, Meta(ge=1)] | None
-    max_bytes: Annotated[int, Meta(ge=1)] | None
-    replicas: Annotated[int, Meta(ge=0, le=7)]
-    stamp: Stamp
-    origin: Origin
-
-
-class Buckets(_Message, tag=12):
-    """These buckets exist.  Answered by `Done`."""
-
-    buckets: Annotated[tuple[BucketEntry, ...], Meta(max_length=BUCKETS_MAX)]
-    clock: Stamp
-
-
-class Leaving(_Message, tag=13):
-    """
-    I am about to leave: keep what I push, though I am a member still.
-    Answered by `Done`.
-    """
-
-
-class Returned(_Message, tag=14):
-    """
-    You are new to me.  If I am not to you: I did without you for a while.
-    Answered by `Done`.
-    """
+    timeout_ms: Annotated[int, Meta(ge=1, le=2**32)]
+    request: bytes
+    hops: Hops = 0
 
 
 # -- answers ------------------------------------------------------------------------
 
 
-class Found(_Message, tag=32):
+class Found(Message, tag=32):
     """
     What was found; stamp 0: nothing, not even a tombstone.
     """
@@ -180,7 +194,7 @@ class Found(_Message, tag=32):
     remaining_ms: Milliseconds = NEVER
 
 
-class Done(_Message, tag=33):
+class Done(Message, tag=33):
     """
     It is done.
 
@@ -194,31 +208,65 @@ class Done(_Message, tag=33):
     origin: bytes = b""
 
 
-class Refused(_Message, tag=34):
+class Refused(Message, tag=34):
     """
     It was not done.
 
-    :ivar reason: unknown_bucket, conflict, too_many, not_owner or
-        indeterminate.
+    :ivar reason: unknown_bucket, conflict, too_many, senseless, busy,
+        not_owner, indeterminate or promised.
+    :ivar promised: The node that a slot was promised to, and its incarnation.
     """
 
     reason: Annotated[str, Meta(max_length=32)]
     text: Annotated[str, Meta(max_length=1024)] = ""
+    promised: tuple[Origin, Incarnation] | None = None
 
 
 UNKNOWN_BUCKET: Final = "unknown_bucket"
 CONFLICT: Final = "conflict"
 TOO_MANY: Final = "too_many"
+SENSELESS: Final = "senseless"
+BUSY: Final = "busy"
 NOT_OWNER: Final = "not_owner"
 INDETERMINATE: Final = "indeterminate"
+#: A copy was not taken: its slot was promised to another node.
+PROMISED: Final = "promised"
 
-#: What a caller asks of a primary, itself or through others.
-Routed = Get | Put | Touch | CreateBucket
-Request = (
-    Get | Put | Touch | CreateBucket | Copy | Fetch | Push | AskSettled | Buckets
-    | Leaving | Returned
+
+#: What an operation on one key is answered with.
+One = Found | Done | Refused
+
+
+class Many(Message, tag=56):
+    """The answers to the first operations of several, in their order."""
+
+    answers: Annotated[
+        tuple[One, ...],
+        Meta(min_length=1, max_length=BATCH_KEYS_MAX),
+    ]
+
+
+#: What a caller asks about one key, and its primary does.
+OfKey = Get | Put | Touch | PutIf
+#: What a caller asks of the primary of one slot, itself or through others.
+Routed = (
+    Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
 )  # fmt: skip
-Answer = Found | Done | Refused
+#: What a caller asks of another node.
+Asked = Routed | GetMany | PutMany | Scan | Watch
+Direct = (
+    Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
+    | GetMany | PutMany | Scan | Watch | Copy | Fetch | Push | Claim | Buckets
+    | Leaving | Moved | Page | Compare | Offer | Evict
+)  # fmt: skip
+Request = Direct | Relay
+Answer = One | Many | Scanned | Events | Claimed | Paged | Compared | Lacking
+
+#: What answers what, besides `Refused`; `Done` the rest.
+_ANSWERS: dict[type, type] = {
+    Get: Found, Fetch: Found, GetMany: Many, PutMany: Many, Scan: Scanned,
+    Watch: Events, Claim: Claimed, Page: Paged, Compare: Compared, Offer: Lacking,
+}  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_request: Any = msgspec.msgpack.Decoder(Request).decode
@@ -250,10 +298,26 @@ def decode_answer(payload: bytes, request: Request) -> Answer:
         answer: Answer = _decode_answer(payload)
     except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed cache answer: {error}") from None
-    expected = Found if isinstance(request, (Get, Fetch)) else Done
+    expected = _ANSWERS.get(type(request), Done)
     if not isinstance(answer, (expected, Refused)):
         raise RemoteProtocolError(f"{type(answer).__name__} is no answer to that")
+    if isinstance(answer, Many):
+        _check_many(answer, request)
     return answer
+
+
+def _check_many(many: Many, request: Request) -> None:
+    """Whether these can be the answers to several operations."""
+    answers = many.answers
+    if isinstance(request, GetMany):
+        fitting = len(answers) <= len(request.keys)
+        fitting = fitting and not any(isinstance(answer, Done) for answer in answers)
+    else:
+        assert isinstance(request, PutMany)
+        fitting = len(answers) == len(request.items)
+        fitting = fitting and not any(isinstance(answer, Found) for answer in answers)
+    if not fitting:
+        raise RemoteProtocolError(f"{len(answers)} answers, which are none to that")
 
 
 def remaining_ms(deadline: float, now: float) -> int:

@@ -15,41 +15,41 @@ from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.cache import Cache
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, MycelConfig
+from mycorrizal.mycel.fields import AboutBucket, Question
 from mycorrizal.mycel.messages import (
     Answer,
     Buckets,
-    Copy,
-    CreateBucket,
     Done,
-    Fetch,
-    Leaving,
-    Push,
     Request,
-    Returned,
     Routed,
     decode_answer,
     decode_request,
     encode,
 )
+from mycorrizal.mycel.moves import Moves
+from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
+from mycorrizal.mycel.operations.relaying import Relays
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.serving import Serving
+from mycorrizal.mycel.operations.sweeping import Sweeper
+from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
-from mycorrizal.mycel.settling import Settling
-from mycorrizal.mycel.slots.handoff import Handoff
-from mycorrizal.mycel.slots.placement import SLOTS, bucket_seed, slot_of
-from mycorrizal.mycel.slots.view import SlotMember, View
+from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
+from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
     ErrorCode,
     Link,
     MemberEvent,
+    MemberJoined,
     NodosumService,
     Peer,
-    PeerState,
     Readiness,
+    node_key_of,
 )
 from mycorrizal.runtime import Timer
 
@@ -58,8 +58,10 @@ APPLICATION_ID = "SYSTEM-MYCEL"
 BUCKETS_SEED = bucket_seed("SYSTEM-MYCEL.buckets")
 #: How often expired entries are freed and the time of writes is checked.
 TICK_S = 0.25
-#: Expired entries freed in one go; about 1 µs each.
-SWEEP_MAX = 5_000
+#: Expired entries freed in one go: 1 to 4 µs each, as they are met in memory.
+SWEEP_MAX = 2_000
+#: Pause before the next go, where there are more.
+SWEEP_PAUSE_S = 0.01
 #: Pause before who could not be asked may be asked again.
 ASK_PAUSE_S = 0.02
 
@@ -69,6 +71,8 @@ class MycelService(Service):
     The cache of one node.
 
     :ivar cache: Its public API.
+    :ivar not_handed_over: After a drain that did not end in time: how many
+        copies of which bucket nobody has taken.
     """
 
     _log = Logger()
@@ -83,43 +87,75 @@ class MycelService(Service):
         self.clock = nodosum.clock
         self.nodosum = nodosum
         self.config = config
-        self.buckets = BucketTable(self._lead)
+        self.buckets = BucketTable(self._opened)
         self.channel = Channel(APPLICATION_ID)
-        self.view = View(self._me)
-        self._writes = Writes(
-            self.view, self.ask, runtime.now, self._linked, self._news
-        )
-        self._primary = Primary(
-            self.view,
-            self.buckets,
-            self.clock,
-            self._writes,
-            self.ask,
+        self._relays = Relays(
+            nodosum.me.node_key,
+            self.channel,
+            nodosum.link_to,
+            nodosum.way_to,
             runtime.now,
-            self._meeting,
         )
-        self._replica = Replica(self.buckets, self.clock, runtime.now)
-        self.router = Router(
-            runtime, self.view, self._primary, self.channel, nodosum.link_to
-        )
-        self._handoff = Handoff(
-            runtime, self.view, self.buckets, self.ask, self._news, self._pushed
-        )
-        self.cache = Cache(self)
+        self.moves = Moves(nodosum, host, self.buckets, self.ask, self._news)
+        self.view, self.claims = self.moves.view, self.moves.claims
+        self.cache: Cache
+        self._make_parts()
+        self.not_handed_over = self.moves.dropping.left_by_bucket
         self._held: set[bytes] = set()
-        self._settling = Settling(
-            self.view, self._handoff, self.clock, self.ask, runtime.now
-        )
-        self._steady: set[Link] = set()
         self._timer: Timer | None = None
         self._unasked: list[OnAnswer] = []
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
-        self._handed_over = False
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
         nodosum.tables_held = self._held.__contains__
+        nodosum.readiness.when_ready().addBoth(lambda _: self._begin())
+
+    def _make_parts(self) -> None:
+        view, claims, buckets, clock = self.view, self.claims, self.buckets, self.clock
+        runtime, now, moves = self.runtime, self.runtime.now, self.moves
+        self._writes = Writes(
+            view,
+            self.ask,
+            now,
+            self._relays.toward,
+            self._news,
+            moves.copy_refused,
+            moves.repair.behind,
+        )
+        self._sweeper = Sweeper(runtime)
+        self._administration = Administration(
+            view,
+            buckets,
+            clock,
+            self.ask,
+            now,
+            self._sweeper,
+            moves.repair.owners_changed,
+        )
+        self._primary = Primary(
+            view,
+            claims,
+            buckets,
+            clock,
+            self._writes,
+            self.ask,
+            now,
+            self._administration.perform,
+        )
+        self._replica = Replica(view, claims, buckets, clock, now)
+        self.router = Router(
+            runtime, claims, self._primary, self.channel, self._relays.toward
+        )
+        moves.connect(self._writes, self._primary, self.router)
+        moves.settled_down = self._check_drained
+        moves.looked_at_the_clock = self._looked_at_the_clock
+        self.outboxes = Outboxes(runtime, claims, buckets)
+        self._serving = Serving(
+            self, self.channel.app_id, runtime, self.router, buckets, self.outboxes
+        )
+        self.cache = Cache(self)
 
     # -- life -------------------------------------------------------------------
 
@@ -136,7 +172,9 @@ class MycelService(Service):
         for timer in (self._timer, self._unasked_timer):
             if timer is not None:
                 timer.cancel()
-        self._handoff.stop()
+        self.moves.errands.stop()
+        self._sweeper.stop()
+        self.outboxes.stop()
         self.router.stop()
         self.cache.stop()
 
@@ -144,142 +182,110 @@ class MycelService(Service):
         """
         Hand over all that this node holds; the first half of stopping.
 
-        It goes on to serve its slots until all has been pushed once; then it
-        sends operations back, and pushes what has changed meanwhile.
+        It goes on to serve its slots until others have claimed them, then
+        passes operations on to those.
 
-        :return: Fires when every other owner has it, at once if there is
+        :return: Fires when every other owner has all of it, at once if there is
             nobody.
         """
         if not self.running or not self.nodosum.membership.members():
             return succeed(None)
         self._drained = Readiness()
-        for node_key in self.view.members:
-            if link := self.nodosum.link_to(node_key):
-                self._tell(link, Leaving)
-        self._settling.leavers.add(self._me)
-        self.view.leave()
-        self._handoff.begin()
+        for node_key in sorted(self.view.members.keys() - {self.view.me}):
+            self._tell(node_key, Leaving)
+        self.moves.leaves(self.view.me)
         return self._drained.when_ready()
+
+    def _check_drained(self) -> None:
+        if self._drained is None or not self._drained.pending:
+            return
+        if self.moves.handed_over:
+            self.cache.running = False
+            self._drained.succeeded()
+
+    def _begin(self) -> None:
+        if self.running:
+            self.moves.begin()
 
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
-        # While slots move, what has expired stays: it keeps out the older
-        # versions that others may still push.
-        if not self.view.waiting_for:
-            for bucket in self.buckets.by_name.values():
-                if bucket.store.next_due_s() <= now:
-                    bucket.store.pop_due(now, SWEEP_MAX)
-        self._writes.expire()
-        self._settling.ask()
-        self._settling.answer()
+        if not self.nodosum.listening.pending and self.nodosum.first_round_over(now):
+            self.moves.begin()
+        if self.buckets.sweep(now, SWEEP_MAX):
+            self._timer.cancel()
+            self._timer = self.runtime.call_later(SWEEP_PAUSE_S, self._tick)
+        self.moves.tick()
+        self.outboxes.expire()
+
+    def _looked_at_the_clock(self, awake_until: float) -> None:
+        self.cache.awake_until = awake_until
 
     # -- members ----------------------------------------------------------------
 
     def link_up(self, peer: Peer, link: Link) -> None:
-        """A link is new: tell it of our buckets."""
-        if self._members_changed():
-            self._tell(link, Returned)
-        else:
-            self._steady.add(link)
-        self._tell(link, self._news)
+        """A link is new: tell it of our buckets, and of what we are primary of."""
+        if not self.running:
+            return
+        self._tell(peer.node_key, self._news)
         if self._drained is not None:
-            self._tell(link, Leaving)
-        self._writes.members_changed()
+            self._tell(peer.node_key, Leaving)
+        self.moves.members_changed()
+        if peer.leaving:
+            self.moves.leaves(peer.node_key)
+        self.moves.link_up(peer.node_key)
+        self.cache.members_changed()
 
-    def _tell(self, link: Link, news: Callable[[], Request]) -> None:
-        """Tell a node something for as long as its link lives."""
+    def _tell(self, node_key: bytes, news: Callable[[], Request]) -> None:
+        """
+        Tell a member something for as long as its link lives; or, if it has
+        none, by way of others until it has one.
+        """
+        link = self.nodosum.link_to(node_key)
 
         def answered(answer: Answer | None) -> None:
-            if answer is None and link.up:
-                self._tell(link, news)
+            same = self.nodosum.link_to(node_key) is link
+            if answer is None and same and node_key in self.view.members:
+                self._tell(node_key, news)
 
-        self.ask(link.node_key, news(), OPERATION_TIMEOUT_S, answered)
+        self.ask(node_key, news(), OPERATION_TIMEOUT_S, answered)
 
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
-        self._steady.discard(link)
-
-    def _returned(self, link: Link) -> None:
-        """
-        A member has taken us for new.  If it was not new to us, then it did
-        without us for a while, and others may have written our slots.
-        """
-        if link in self._steady:
-            self._steady.discard(link)
-            self.view.returned()
-            self._primary.members_changed()
-            self._handoff.begin()
-            self._settling.ask()
 
     def _member_changed(self, event: MemberEvent) -> None:
-        self._members_changed()
+        if not self.running:
+            return
+        self.moves.members_changed()
+        self.cache.members_changed()
+        node_key = node_key_of(event.node.id)
+        if isinstance(event, MemberJoined) and not self.nodosum.link_to(node_key):
+            # It can be asked by way of others.
+            self._tell(node_key, self._news)
+            self.moves.link_up(node_key)
 
-    def _members_changed(self) -> bool:
-        members = [
-            SlotMember(peer.node_key, peer.incarnation, peer.host)
-            for peer in self.nodosum.membership.members()
-        ]
-        if not self.view.change([self._me, *members]):
-            return False
-        for bucket in self.buckets.by_name.values():
-            self._lead(bucket)
-        self._primary.members_changed()
-        self._handoff.begin()
-        self._writes.members_changed()
-        self._settling.members_changed()
-        return True
-
-    @property
-    def _me(self) -> SlotMember:
-        me = self.nodosum.me
-        return SlotMember(me.node_key, me.incarnation, self.host)
-
-    def _lead(self, bucket: OpenBucket) -> None:
-        for slot, primary in enumerate(self.view.placement.primaries):
-            bucket.store.lead(slot, primary == self.view.me)
-
-    def _meeting(self) -> bool:
-        """Whether we have heard of nodes that we are about to link with."""
-        since = self.runtime.now() - self.nodosum.config.dead_after_s
-        return any(
-            peer.state is PeerState.JOINING and peer.since > since
-            for peer in self.nodosum.membership.peers.values()
-        )
-
-    def _linked(self, node_key: bytes) -> bool:
-        return self.nodosum.link_to(node_key) is not None
+    def _opened(self, bucket: OpenBucket) -> None:
+        self.moves.opened(bucket)
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)
 
     def under_replicated(self) -> int:
         """
-        Copies that are still missing, as far as this node can tell: entries of
-        its slots times owners that have not said that they are settled.
+        Copies that are missing, as far as this node can tell: of the entries
+        of its slots, those that some owner is not known to hold.
         """
-        if self._settling.settled:
-            return 0
-        return sum(
-            bucket.store.count(slot) * len(self.view.lacking(slot, bucket.owners))
-            for bucket in self.buckets.by_name.values()
-            for slot in range(SLOTS)
-            if bucket.store.count(slot)
-        )
+        return self.moves.missing
 
-    # -- settling ---------------------------------------------------------------
-
-    def _pushed(self) -> None:
-        self._settling.answer()
-        if self._drained is None:
-            self._settling.drop_moved()
-        elif self._handed_over:
-            self._drained.succeeded()
-        else:
-            self._handed_over = True
-            self.cache.running = False
-            self._handoff.begin(changed=True)
+    def safe_to_stop(self) -> bool:
+        """
+        Whether nothing is lost if this node's process ends now, however it
+        ends: others hold all that it holds, as far as it can tell.
+        """
+        if any(write.stands for write in self._writes):
+            return False  # Copies of what was acknowledged are on their way.
+        return not self.moves.missing and self.moves.repair.doubled()
 
     # -- talking ----------------------------------------------------------------
 
@@ -289,7 +295,6 @@ class MycelService(Service):
         """Ask one node something, once; after the stop nobody is asked."""
         if not self.running:
             return
-        link = self.nodosum.link_to(node_key)
 
         def replied(how: int, payload: bytes) -> None:
             answer: Answer | None = None
@@ -299,10 +304,7 @@ class MycelService(Service):
             finally:
                 done(answer)
 
-        deadline = self.runtime.now() + timeout_s
-        if link is None or not self.channel.call(
-            link, encode(request), replied, deadline
-        ):
+        if not self._relays.call(node_key, encode(request), replied, timeout_s):
             # Not at once: whoever asks may ask again.
             self._unasked.append(done)
             if len(self._unasked) == 1:
@@ -317,52 +319,44 @@ class MycelService(Service):
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
-        request = decode_request(payload)
+        if not self.running:
+            link.error(call_id, ErrorCode.BUSY, "", self.channel.app_id)
+            return
+        opened = self._relays.opened(decode_request(payload), call_id, link)
+        if opened is None:
+            return
+        request, sender = opened
 
         def done(answer: Answer) -> None:
             if not link.closed:
                 link.reply(call_id, encode(answer), self.channel.app_id)
 
-        routed = isinstance(request, Routed)
-        if not self.running or (routed and self._handed_over):
-            link.error(call_id, ErrorCode.BUSY, "")
-        elif isinstance(request, Routed):
-            deadline = self.runtime.now() + OPERATION_TIMEOUT_S
-            self.router.passed_on(request, self.slot(request), deadline, done)
-        elif isinstance(request, (Copy, Fetch, Push)):
-            done(self._replica.answer(request))
+        life = sender, self._incarnation(sender, link)
+        if isinstance(request, Question):
+            self._serving.serve(call_id, request, link)
+        elif isinstance(request, Claim):
+            done(self.moves.claimed(life, request))
+        elif isinstance(request, Moved):
+            self.claims.moved(life, request)
+            done(Done())
         elif isinstance(request, Buckets):
-            self._buckets_told(request, link)
-            done(Done())
+            self._administration.told(request, lambda: done(Done()))
+            self._held.add(sender)
         elif isinstance(request, Leaving):
-            if link.node_key in self.view.members:
-                self._settling.leavers.add(self.view.members[link.node_key])
-            done(Done())
-        elif isinstance(request, Returned):
-            self._returned(link)
+            self.moves.leaves(sender)
             done(Done())
         else:
-            self._settling.asked(request, done)
+            done(self._replica.answer(request, life))
 
-    def _buckets_told(self, told: Buckets, link: Link) -> None:
-        self.clock.observe(told.clock)
-        conflicts = self.buckets.merge(told.buckets)
-        for name, difference in conflicts:
-            self._log.warn(
-                "Bucket {bucket} was created twice with other settings "
-                "({difference}); the later ones are in force",
-                bucket=name,
-                difference=difference,
-            )
-        if conflicts:
-            # There may be owners now that were none.
-            self.view.trust_nobody()
-            self._handoff.begin()
-        self._held.add(link.node_key)
+    def _incarnation(self, sender: bytes, link: Link) -> int:
+        if sender == link.node_key:
+            return link.incarnation
+        peer = self.nodosum.membership.peers.get(sender)
+        return -1 if peer is None else peer.incarnation
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""
-        if isinstance(request, CreateBucket):
+        if isinstance(request, AboutBucket):
             return slot_of(BUCKETS_SEED, request.name.encode())
         bucket = self.buckets.by_name.get(request.bucket)
         seed = bucket_seed(request.bucket) if bucket is None else bucket.seed
@@ -373,4 +367,5 @@ class MycelService(Service):
         raise RemoteProtocolError("the cache takes requests only")
 
     def cancelled(self, call_id: int, link: Link) -> None:
-        """The caller waits no more: the operation goes on all the same."""
+        """The caller waits no more: what has not begun is not done."""
+        self._serving.cancelled(call_id, link)

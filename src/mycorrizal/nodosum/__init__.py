@@ -21,9 +21,21 @@ from mycorrizal.nodosum.acl import (
 from mycorrizal.nodosum.applications import Application, Applications
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
-from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.discovery import IDiscovery
-from mycorrizal.nodosum.link import Link
+from mycorrizal.nodosum.config import (
+    Address,
+    NodosumConfig,
+    format_address,
+    is_nowhere,
+)
+from mycorrizal.nodosum.discovery import (
+    Announcement,
+    ConsulSettings,
+    DnsName,
+    IAnnouncing,
+    IDiscovery,
+    discoveries_of,
+)
+from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.peer import (
     MemberDied,
     MemberEvent,
@@ -56,10 +68,17 @@ __all__ = [
     "Address",
     "NodosumConfig",
     "format_address",
+    "is_nowhere",
     # From discovery
+    "Announcement",
+    "ConsulSettings",
+    "DnsName",
+    "IAnnouncing",
     "IDiscovery",
+    "discoveries_of",
     # From link
     "Link",
+    "Route",
     # From peer
     "MemberDied",
     "MemberEvent",

@@ -130,8 +130,12 @@ class Application(Sender):
         if inbox is not None and link.closed:
             self.dropped += len(inbox)
         elif inbox is not None:
-            # Any of them may make the rest wait again.
-            self.received(inbox.take(), link)
+            # Any of them may make the rest wait again, or close the link.
+            before, link.arrived = link.arrived, inbox.take()
+            self.received(link.arrived, link)
+            link.arrived = [] if link.closed else before
+            if link.closed:
+                before.clear()
 
     def _failed(self, failure: Failure, link: Link) -> None:
         self._log.failure(

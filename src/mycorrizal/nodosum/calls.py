@@ -25,7 +25,7 @@ OnReply = Callable[[int, bytes], None]
 class Asked(Protocol):
     """Where a request went, and where nobody waits for it any more."""
 
-    def cancel(self, call_id: int) -> None: ...
+    def cancel(self, call_id: int, at: int) -> None: ...
 
 
 class Calls:
@@ -37,7 +37,7 @@ class Calls:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._pending: dict[int, tuple[OnReply, float, Asked]] = {}
+        self._pending: dict[int, tuple[OnReply, float, Asked, int]] = {}
         self._last_id = 0
         self._soonest = float("inf")
         self._timer: Timer | None = None
@@ -45,19 +45,20 @@ class Calls:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def begin(self, on_reply: OnReply, deadline: float, asked: Asked) -> int:
+    def begin(self, on_reply: OnReply, deadline: float, asked: Asked, at: int) -> int:
         """
         Register a call.
 
         :param deadline: When it fails with `TIMED_OUT`, monotonic.
         :param asked: What is told when nobody waits for the answer any more,
             before whoever waited is.
+        :param at: Where the request begins there.
         :return: Its id, new on this link; 0 if too many are waiting.
         """
         if len(self._pending) >= CALLS_MAX:
             return 0
         self._last_id = call_id = self._last_id + 1
-        self._pending[call_id] = (on_reply, deadline, asked)
+        self._pending[call_id] = (on_reply, deadline, asked, at)
         if deadline < self._soonest:
             self._arm(deadline)
         return call_id
@@ -79,7 +80,7 @@ class Calls:
         """Nobody waits for this call any more."""
         call = self._pending.pop(call_id, None)
         if call is not None:
-            call[2].cancel(call_id)
+            call[2].cancel(call_id, call[3])
 
     def link_lost(self) -> None:
         """End every call: the link is gone."""
@@ -87,7 +88,7 @@ class Calls:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._soonest = None, float("inf")
-        for on_reply, _, _ in pending.values():
+        for on_reply, *_ in pending.values():
             on_reply(LINK_LOST, b"")
 
     def _arm(self, deadline: float) -> None:
@@ -103,13 +104,13 @@ class Calls:
         now = self._runtime.now()
         self._timer = None
         self._soonest = float("inf")
-        due = [key for key, (_, end, _) in self._pending.items() if end <= now]
+        due = [key for key, (_, end, *_) in self._pending.items() if end <= now]
         for call_id in due:
             call = self._pending.pop(call_id, None)
             if call is not None:
-                call[2].cancel(call_id)
+                call[2].cancel(call_id, call[3])
                 call[0](TIMED_OUT, b"")
         if self._pending:
-            soonest = min(end for _, end, _ in self._pending.values())
+            soonest = min(end for _, end, *_ in self._pending.values())
             if soonest < self._soonest:
                 self._arm(soonest)

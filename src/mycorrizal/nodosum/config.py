@@ -6,11 +6,15 @@ Settings of the cluster layer, frozen, with units.
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 import attrs
 
 from mycorrizal.nodosum.acl import KeyRing
 from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, FRAME_BYTES_MAX
+
+if TYPE_CHECKING:
+    from mycorrizal.nodosum.discovery.consul_settings import ConsulSettings
 
 #: An address to dial or to listen on: host name or IP literal, and port.
 Address = tuple[str, int]
@@ -25,6 +29,9 @@ class NodosumConfig:
     :ivar advertise: Where others reach us; None: the address that each of
         them reached.
     :ivar static: Addresses to look for others at; our own may be among them.
+    :ivar dns_sd: Names in the DNS to look for others under, see `DnsName`.
+    :ivar dns_servers: Whom to ask for those; none: as resolv.conf says.
+    :ivar consul: The agent to find others with; None: none.
     :ivar tls: ``auto`` or ``off``.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar compression: ``auto`` (zstd where both have it), ``zlib`` (that, too),
@@ -32,8 +39,9 @@ class NodosumConfig:
     :ivar handshake_timeout_s: From accept, or dial, to AUTH, in all.
     :ivar ready_timeout_s: How long discovery may fail at start.
     :ivar ping_interval_s: Between two pings on each link.
-    :ivar suspect_after_s: Without a byte from a peer.
-    :ivar dead_after_s: Without a byte, or without a link.
+    :ivar suspect_after_s: Without a byte from a peer; others are asked then.
+    :ivar dead_after_s: Without a byte, or without a link, here and at those
+        that were asked.
     :ivar queue_bytes_max: What an application may have queued to one peer;
         beyond it, `PeerBusy`.
     """
@@ -42,6 +50,9 @@ class NodosumConfig:
     listen: Address = ("0.0.0.0", DEFAULT_PORT)
     advertise: Address | None = None
     static: tuple[Address, ...] = ()
+    dns_sd: tuple[str, ...] = ()
+    dns_servers: tuple[Address, ...] = ()
+    consul: ConsulSettings | None = None
     cluster_name: str = "mycorrizal"
     tls: str = "auto"
     hello: str = "udp"
@@ -52,7 +63,7 @@ class NodosumConfig:
     ready_timeout_s: float = 30.0
     ping_interval_s: float = 1.0
     suspect_after_s: float = 3.0
-    dead_after_s: float = 5.0
+    dead_after_s: float = 4.5
     queue_bytes_max: int = 8 * 1024 * 1024
     frame_bytes_max: int = FRAME_BYTES_MAX
 
@@ -77,3 +88,32 @@ def format_address(address: Address) -> str:
     """``HOST:PORT``, with IPv6 literals in brackets."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_nowhere(host: str) -> bool:
+    """
+    Whether nobody can be reached at an IP literal: ``0.0.0.0``, ``::``, and
+    the addresses of groups.  Of a name nothing is known.
+    """
+    try:
+        literal = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(literal, ipaddress.IPv6Address):
+        literal = literal.ipv4_mapped or literal
+    broadcast = ipaddress.ip_address("255.255.255.255")
+    return literal.is_unspecified or literal.is_multicast or literal == broadcast
+
+
+def is_dialable(address: object) -> bool:
+    """Whether this is a pair of an IP literal and a port that can be dialled."""
+    match address:
+        case (str(host), int(port)) if 0 < port <= 65535:
+            pass
+        case _:
+            return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not is_nowhere(host)

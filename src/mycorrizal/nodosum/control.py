@@ -19,8 +19,10 @@ from mycorrizal.nodosum.messages import (
     ClientWelcome,
     PeerEntry,
     Peers,
+    System,
     Welcome,
     decode,
+    decode_system,
     encode,
 )
 from mycorrizal.nodosum.wire.limits import (
@@ -103,6 +105,10 @@ class Control:
         for part in filter(None, _parts(peers)):
             link.send_control(FrameType.PEERS, encode(Peers(part)))
 
+    def send_system(self, link: Link, message: System) -> None:
+        """Send what members ask each other."""
+        link.send_control(FrameType.SYSTEM, encode(message))
+
     def send_ping(self, link: Link, token: int) -> None:
         """Send PING, and remember when."""
         self._pings[link] = (token, self._runtime.now())
@@ -136,6 +142,10 @@ class Control:
             news = decode(Peers, payload)
             now = self._runtime.now()
             self._performer.perform(self._membership.learned(news.peers, now))
+        elif kind == FrameType.SYSTEM and link.up:
+            message, now = decode_system(payload), self._runtime.now()
+            inquiries = self._membership.inquiries
+            self._performer.perform(inquiries.received(link, message, now))
         else:
             raise RemoteProtocolError(f"frame type {kind} is not expected here")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 
 from mycorrizal.nodosum.config import Address
-from mycorrizal.nodosum.messages import PeerEntry
+from mycorrizal.nodosum.messages import PeerEntry, System
 from mycorrizal.nodosum.peer import MemberEvent, Peer, SupportsLink
 from mycorrizal.nodosum.wire.limits import Goodbye
 
@@ -53,6 +53,14 @@ class SendPeers:
 
     link: SupportsLink
     peers: tuple[PeerEntry, ...]
+
+
+@attrs.frozen
+class SendSystem:
+    """Ask, or answer, what members ask each other about a third."""
+
+    link: SupportsLink
+    message: System
 
 
 @attrs.frozen
@@ -125,6 +133,7 @@ Effect = (
     | SendWelcome
     | SendPing
     | SendPeers
+    | SendSystem
     | CloseLink
     | LinkUp
     | LinkDown

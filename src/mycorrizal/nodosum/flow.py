@@ -107,7 +107,7 @@ class Flow:
 
     __slots__ = (
         "line", "app_id", "queued_bytes", "bytes_max", "waiting", "taken_bytes",
-        "_frames", "_start", "_chunked", "_begun", "_waiters",
+        "_frames", "_start", "_chunked", "_begun", "_unwanted", "_waiters",
     )  # fmt: skip
 
     def __init__(self, line: Line, app_id: bytes, bytes_max: int) -> None:
@@ -123,6 +123,8 @@ class Flow:
         self._chunked: deque[Chunked] = deque()
         #: Whether the first of them has been taken in part.
         self._begun = False
+        #: Where those messages begin that are not sent after all.
+        self._unwanted: set[int] = set()
         self._waiters: deque[tuple[int, Deferred[None]]] = deque()
 
     # -- in -------------------------------------------------------------------
@@ -198,9 +200,18 @@ class Flow:
         self._frames += parts
         return True
 
-    def cancel(self, call_id: int) -> None:
-        """Say that nobody waits for a call; behind its request, never before."""
-        if self.bytes_max != _CLOSED:
+    def cancel(self, call_id: int, at: int) -> None:
+        """
+        Nobody waits for a call: do not send its request, or if that has begun,
+        say so behind it.
+
+        :param at: Where the request begins, on the scale of `taken_bytes`.
+        """
+        if self.bytes_max == _CLOSED:
+            return
+        if at >= self.taken_bytes:
+            self._unwanted.add(at)
+        else:
             head = HEADER.pack(FRAME_VERSION, FrameType.CANCEL, 8, 0)
             payload = call_id.to_bytes(8, "little")
             self._append([head, payload], len(payload) + FRAME_COST_BYTES)
@@ -236,6 +247,8 @@ class Flow:
             self._frames, self._start = [], 0
         else:
             taken, taken_bytes = self._cut_off(bytes_max)
+        if self._unwanted:
+            taken = self._wanted(taken)
         self.queued_bytes -= taken_bytes
         self.taken_bytes += taken_bytes
         if self._chunked:
@@ -257,6 +270,22 @@ class Flow:
         self._start = stop
         return taken, sizes[count - 1]
 
+    def _wanted(self, parts: list[Part]) -> list[Part]:
+        """Those parts of what is taken now that are to be sent."""
+        unwanted = self._unwanted
+        if self._begun:
+            # All of them are of one message.
+            return [] if self._chunked[0].begins in unwanted else parts
+        wanted: list[Part] = []
+        at = self.taken_bytes
+        for head, payload in zip(parts[::2], parts[1::2], strict=True):
+            if at in unwanted:
+                unwanted.discard(at)
+            else:
+                wanted += head, payload
+            at += len(payload) + FRAME_COST_BYTES
+        return wanted
+
     def _before_boundary(self) -> int:
         """How much may go before a message begins, or the present one ends."""
         first = self._chunked[0]
@@ -269,7 +298,9 @@ class Flow:
 
     def _boundary_reached(self) -> None:
         if self._begun and self._chunked[0].ends == self.taken_bytes:
-            self.line.completed(self._chunked.popleft())
+            ended = self._chunked.popleft()
+            self._unwanted.discard(ended.begins)
+            self.line.completed(ended)
             self._begun = False
 
     def satisfied(self) -> list[Deferred[None]]:
@@ -286,6 +317,7 @@ class Flow:
         self.queued_bytes = 0
         self._frames, self._start = [], 0
         self._chunked.clear()
+        self._unwanted.clear()
 
     def fail_waiters(self, node_id: str) -> None:
         """Tell those who waited that it was not written."""

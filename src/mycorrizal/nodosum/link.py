@@ -85,12 +85,14 @@ class Link:
     :ivar lanes: What waits to be written.
     :ivar serving: Requests of the other side that we are working on.
     :ivar unrouted: Messages for applications that are not here.
+    :ivar arrived: The payloads that are being delivered; none is left in it,
+        and so none is delivered any more, when the link is lost meanwhile.
     """
 
     __slots__ = (
         "node_key", "incarnation", "remote", "dialled", "address", "encrypted",
         "peer_id", "up", "heard_at", "lanes", "calls", "serving", "closed",
-        "unrouted",
+        "unrouted", "arrived",
         "_runtime", "_transport", "_owner", "_routes", "_decoder", "_assembly",
         "_queue_bytes_max",
     )  # fmt: skip
@@ -128,6 +130,7 @@ class Link:
         self.calls = Calls(runtime)
         self.serving: dict[int, Route] = {}
         self.unrouted = 0
+        self.arrived: list[bytes] = []
         self.closed = False
         self._runtime = runtime
         self._transport = transport
@@ -153,6 +156,7 @@ class Link:
         self.heard_at = self._runtime.now()
         routes, decoder = self._routes, self._decoder
         for kind, app_id, payloads in decoder.receive_data(data):
+            self.arrived = payloads
             if kind == _APP and self.up:
                 route = routes.get(app_id)
                 if route is not None:
@@ -259,7 +263,8 @@ class Link:
         if self.closed:
             return 0
         flow = self.lanes.flows.get(app_id) or self.lanes.flow(app_id)
-        call_id = self.calls.begin(on_reply, deadline, flow)
+        at = flow.taken_bytes + flow.queued_bytes
+        call_id = self.calls.begin(on_reply, deadline, flow, at)
         if not call_id:
             return 0
         if len(payload) < COMPRESS_BYTES_MIN:
@@ -298,7 +303,7 @@ class Link:
         self.lanes.answers(app_id).post(head, payload)
 
     def cancel(self, call_id: int) -> None:
-        """Tell the other side that nobody waits for a call any more."""
+        """Nobody waits for a call: it is not sent, or the other side is told."""
         self.calls.cancel(call_id)
 
     def send_control(self, kind: FrameType, payload: bytes) -> None:
@@ -350,6 +355,7 @@ class Link:
             return
         self.closed = True
         self.up = False
+        self.arrived.clear()
         flows = self.lanes.close()
         self._assembly.clear()
         self.calls.link_lost()

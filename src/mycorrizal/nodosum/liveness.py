@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from mycorrizal.nodosum import choice
 from mycorrizal.nodosum.config import NodosumConfig
 from mycorrizal.nodosum.effects import Effect, Notify
-from mycorrizal.nodosum.peer import Peer, PeerInput
+from mycorrizal.nodosum.peer import Hearsay, Peer, PeerInput
 
 #: A look at the clock that comes later than this was held up by ourselves.
 OWN_STALL_S = 0.5
@@ -30,6 +30,11 @@ def forgive(peers: Iterable[Peer], stall_s: float, now: float) -> None:
         if peer.contest is not None:
             peer.contest.until += stall_s
         peer.since = min(now, peer.since + stall_s)
+        peer.lost_at = min(now, peer.lost_at + stall_s)
+        hearsay = peer.hearsay
+        hearsay.heard_at = min(now, hearsay.heard_at + stall_s)
+        if hearsay.refused_at is not None:
+            hearsay.refused_at = min(now, hearsay.refused_at + stall_s)
 
 
 def overslept(peers: Iterable[Peer], now: float) -> list[Effect]:
@@ -42,29 +47,51 @@ def overslept(peers: Iterable[Peer], now: float) -> list[Effect]:
     """
     effects: list[Effect] = []
     for peer in peers:
-        effects += choice.drop_current(peer)
+        effects += give_up(peer, now)
         peer.contest = None
         peer.dial_at = now
-        if peer.member:
-            effects += map(Notify, peer.step(PeerInput.DIED, now))
     return effects
 
 
-def check(peer: Peer, config: NodosumConfig, now: float) -> list[Effect]:
-    """Suspect a member that is silent, and give it up in the end."""
+def give_up(peer: Peer, now: float) -> list[Effect]:
+    """The peer is dead, for all that can be known."""
+    closing = choice.drop_current(peer)
+    peer.hearsay = Hearsay(ask_at=now)
+    if not peer.member:
+        return [*closing]
+    return [*closing, *map(Notify, peer.step(PeerInput.DIED, now))]
+
+
+def check(
+    peer: Peer, config: NodosumConfig, now: float, stretch: float = 1.0
+) -> list[Effect]:
+    """
+    Suspect a member that nobody hears, and give it up in the end; and give up
+    a link that is silent while its peer lives.
+
+    :param stretch: What our times are multiplied by, if we were held up
+        ourselves: `LocalHealth.stretch`.
+    """
     if not peer.member:
         return []
-    link = peer.link
-    if link is None or not peer.up:
-        peer.step(PeerInput.LINK_CLOSED, now)
-        if now - peer.since < config.dead_after_s:
-            return []
-        return list(map(Notify, peer.step(PeerInput.DIED, now)))
-    silent_s = now - link.heard_at
-    if silent_s >= config.dead_after_s:
-        closing = choice.drop_current(peer)
+    suspect_s = config.suspect_after_s * stretch
+    silent_s = now - peer.heard_at
+    link = peer.link if peer.up else None
+    if silent_s >= config.dead_after_s * stretch:
+        closing = give_up(peer, now)
+        if link is not None:
+            peer.dial_at = now
+        return closing
+    effects: list[Effect] = []
+    if link is not None and peer.hearsay.heard_at - link.heard_at >= suspect_s:
+        # It has been alive all the time: what is broken is the way to us.
+        effects += choice.drop_current(peer)
+        peer.lost_at = link.heard_at
         peer.dial_at = now
-        return [*closing, *map(Notify, peer.step(PeerInput.DIED, now))]
-    silent = silent_s >= config.suspect_after_s
-    peer.step(PeerInput.SILENT if silent else PeerInput.HEARD, now)
-    return []
+        link = None
+    if link is None and peer.hearsay.heard_at <= peer.lost_at:
+        peer.step(PeerInput.LINK_CLOSED, now)
+    else:
+        silent = silent_s >= suspect_s
+        peer.step(PeerInput.SILENT if silent else PeerInput.HEARD, now)
+    return effects

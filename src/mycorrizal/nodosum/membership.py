@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from mycorrizal.nodosum import choice, liveness
+from mycorrizal.nodosum import choice, liveness, redialling
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
 from mycorrizal.nodosum.effects import (
     CloseLink,
@@ -27,22 +27,25 @@ from mycorrizal.nodosum.effects import (
     SendPing,
     SendWelcome,
 )
+from mycorrizal.nodosum.gossip import Gossip
 from mycorrizal.nodosum.greeting import Greeted
+from mycorrizal.nodosum.health import LocalHealth
+from mycorrizal.nodosum.inquiries import ROUND_S, Inquiries
 from mycorrizal.nodosum.messages import PeerEntry, Welcome
-from mycorrizal.nodosum.peer import Peer, PeerInput, PeerState, SupportsLink
+from mycorrizal.nodosum.peer import (
+    Peer,
+    PeerInput,
+    PeerState,
+    SupportsLink,
+    distinct,
+)
 from mycorrizal.nodosum.wire.limits import (
-    ADDRESSES_PER_PEER_MAX,
     INCARNATION_MAX,
     Goodbye,
 )
 
 #: How long the side that should dial is waited for.
 DIAL_PATIENCE_S = 3.0
-#: First and longest pause between two dials of a peer.
-DIAL_PAUSE_MIN_S = 1.0
-DIAL_PAUSE_MAX_S = 30.0
-#: Pause between two dials of a peer whose link was lost just now.
-PROBE_PAUSE_S = 0.5
 #: How long a peer that left, or died, is remembered.
 LEFT_REMEMBERED_S = 60.0
 DEAD_REMEMBERED_S = 3600.0
@@ -90,6 +93,9 @@ class Membership:
         self.me = me
         self.peers: dict[bytes, Peer] = {}
         self._config = config
+        self.health = LocalHealth()
+        self.inquiries = Inquiries(self.peers, config, self.health, random)
+        self._gossip = Gossip(random)
         self._random = random
         self._tokens = 0
         self._ticked_at: float | None = None
@@ -114,7 +120,7 @@ class Membership:
             return (CloseLink(link),)
         if link.dialled is not None:
             peer.dialling = False
-            peer.addresses = _distinct(peer.addresses, (link.dialled,))
+            peer.addresses = distinct(peer.addresses, (link.dialled,))
         return choice.link_offered(self.me.node_key, peer, link, self._token(), now)
 
     def _met_ourselves(self, link: SupportsLink) -> tuple[Effect, ...]:
@@ -146,6 +152,7 @@ class Membership:
             return (CloseLink(link),)
         peer.waiting.remove(link)
         closing = choice.drop_current(peer)
+        peer.lost_at = now
         peer.link = link
         return (*closing, SendWelcome(link), *self._up(peer, link, welcome, now))
 
@@ -158,9 +165,10 @@ class Membership:
         peer.node_id, peer.host = welcome.node_id, welcome.host
         peer.labels, peer.version = welcome.labels, welcome.version
         peer.leaving = welcome.leaving
-        peer.dials, peer.dial_at = 0, float("inf")
+        redialling.linked(peer, now)
+        peer.hearsay.refused_at = None
         dialled = () if link.dialled is None else (link.dialled,)
-        peer.addresses = _distinct(welcome.addresses, dialled)
+        peer.addresses = distinct(welcome.addresses, dialled)
         events += peer.step(PeerInput.WELCOMED, now)
         news: list[Effect] = []
         others = [other for other in self.members() if other is not peer]
@@ -172,8 +180,8 @@ class Membership:
                 for other in others
                 if other.link is not None and other.up
             ]
-        self.learned(welcome.peers, now)
-        return (LinkUp(peer, link), *news, *map(Notify, events))
+        learned = self.learned(welcome.peers, now)
+        return (LinkUp(peer, link), *news, *map(Notify, events), *learned)
 
     def ponged(self, link: SupportsLink, token: int, now: float) -> tuple[Effect, ...]:
         """PONG came on a link."""
@@ -200,7 +208,7 @@ class Membership:
             peer.contest = None
         if peer.link is not link:
             if peer.link is None:
-                self._dial_later(peer, now)
+                redialling.failed(peer, now, self._random)
             return told
         down: tuple[Effect, ...] = (LinkDown(peer, link),) if peer.up else ()
         peer.link = None
@@ -209,11 +217,12 @@ class Membership:
             peer.dial_at = float("inf")
         else:
             events = peer.step(PeerInput.LINK_CLOSED, now)
+            peer.hearsay.ask_at = now + ROUND_S
             if peer.up:
-                peer.dial_at = now
+                redialling.lost(peer, now, self._random)
             else:
                 # Somebody is there who does not want us.
-                self._dial_later(peer, now)
+                redialling.failed(peer, now, self._random)
         peer.up = False
         return (*told, *down, *map(Notify, events), *self._newcomer_wins(peer, now))
 
@@ -234,6 +243,7 @@ class Membership:
             return ()
         link, welcome = contest.newcomer, contest.welcome
         closing = choice.drop_current(peer)
+        peer.lost_at = now
         chosen = choice.choose(self.me.node_key, peer, link)
         answer = () if welcome is None else self.welcomed(link, welcome, now)
         return (*closing, *chosen, *answer)
@@ -250,14 +260,16 @@ class Membership:
         peer = self._remember(greeted.node_key, greeted.incarnation, now)
         if peer is None or peer.link is not None or peer.dialling:
             return ()
-        peer.addresses, peer.dials = _distinct((address,), peer.addresses), 0
+        peer.addresses, peer.dials = distinct((address,), peer.addresses), 0
+        peer.refused.pop(address, None)
         if choice.decides(self.me.node_key, peer):
-            return (self._dial(peer),)
-        peer.dial_at = min(peer.dial_at, now + DIAL_PATIENCE_S)
+            return (redialling.dial(peer),)
+        redialling.soon(peer, now + DIAL_PATIENCE_S)
         return ()
 
     def learned(self, peers: Iterable[PeerEntry], now: float) -> tuple[Effect, ...]:
-        """A peer told us of others."""
+        """A peer told us of others: these are members, as it sees it."""
+        effects: list[Effect] = []
         for entry in peers:
             full = len(self.peers) >= PEERS_MAX and entry.node_key not in self.peers
             if entry.node_key == self.me.node_key or full:
@@ -268,21 +280,31 @@ class Membership:
             if entry.incarnation < peer.incarnation:
                 continue
             returned = entry.incarnation > peer.incarnation
-            peer.incarnation = entry.incarnation
-            peer.addresses = _distinct(entry.addresses, peer.addresses)
+            if returned and peer.member:
+                # Somebody has met a later life of it: this one is over.
+                effects += liveness.give_up(peer, now)
+            peer.described(entry)
+            peer.addresses = distinct(entry.addresses, peer.addresses)
             if peer.state is PeerState.JOINING or returned:
                 patient = not choice.decides(self.me.node_key, peer)
-                wait_s = DIAL_PATIENCE_S * patient
-                peer.dial_at = min(peer.dial_at, now + wait_s)
-        return ()
+                redialling.soon(peer, now + DIAL_PATIENCE_S * patient)
+            elif peer.state is PeerState.DEAD and now >= peer.hearsay.ask_at:
+                effects += self.inquiries.ask(peer, now)
+        return tuple(effects)
 
     def dial_failed(
-        self, node_key: bytes, *, refused: bool, now: float
+        self,
+        node_key: bytes,
+        *,
+        refused: bool,
+        now: float,
+        address: Address | None = None,
     ) -> tuple[Effect, ...]:
         """
         A peer could not be dialled.
 
         :param refused: Its machine answered that nothing listens there.
+        :param address: Where.
         """
         peer = self.peers.get(node_key)
         if peer is None:
@@ -290,18 +312,17 @@ class Membership:
         peer.dialling = False
         if peer.link is not None:
             return ()
-        events: tuple[Effect, ...] = ()
+        if refused and redialling.refused(peer, address):
+            return (redialling.dial(peer),)
+        peer.refused.clear()
+        effects: list[Effect] = []
         if refused:
-            events = tuple(map(Notify, peer.step(PeerInput.DIED, now)))
-        self._dial_later(peer, now)
-        return events
-
-    def _dial_later(self, peer: Peer, now: float) -> None:
-        pause_s = min(DIAL_PAUSE_MAX_S, DIAL_PAUSE_MIN_S * 2 ** min(peer.dials, 9))
-        peer.dials += 1
-        if peer.state is PeerState.SUSPECT:
-            pause_s = PROBE_PAUSE_S
-        peer.dial_at = now + pause_s * (0.5 + self._random() / 2)
+            effects += self.inquiries.refused(peer, now)
+        elif not peer.member:
+            # Others may have a link to it all the same.
+            effects += self.inquiries.ask(peer, now)
+        redialling.failed(peer, now, self._random)
+        return tuple(effects)
 
     # -- time -----------------------------------------------------------------
 
@@ -314,20 +335,24 @@ class Membership:
             effects += liveness.overslept(self.peers.values(), now)
         elif stall_s > liveness.OWN_STALL_S:
             liveness.forgive(self.peers.values(), stall_s, now)
+        self.health.stalled(stall_s)
         ping = now - self._pinged_at >= self._config.ping_interval_s
         if ping:
             self._pinged_at = now
+            self.health.clean()
+            effects += self._gossip.tick(self.members(), now)
         for peer in list(self.peers.values()):
             contest = peer.contest
             if contest is not None and now >= contest.until:
                 effects += self._newcomer_wins(peer, now)
-            effects += liveness.check(peer, self._config, now)
+            effects += liveness.check(peer, self._config, now, self.health.stretch)
+            effects += self.inquiries.look(peer, now)
             if peer.link is not None and peer.up:
                 if ping:
                     effects.append(SendPing(peer.link, self._token()))
             elif peer.link is None and not peer.waiting and not peer.dialling:
                 if now >= peer.dial_at and peer.addresses:
-                    effects.append(self._dial(peer))
+                    effects.append(redialling.dial(peer))
             self._forget(peer, now)
         return tuple(effects)
 
@@ -359,16 +384,6 @@ class Membership:
             self.peers[node_key] = Peer(node_key, incarnation, now)
         return self.peers[node_key]
 
-    def _dial(self, peer: Peer) -> Dial:
-        peer.dialling = True
-        address: Address = peer.addresses[peer.dials % len(peer.addresses)]
-        return Dial(address, peer.node_key)
-
     def _token(self) -> int:
         self._tokens += 1
         return self._tokens
-
-
-def _distinct(*groups: Iterable[Address]) -> tuple[Address, ...]:
-    merged = dict.fromkeys((host, port) for group in groups for host, port in group)
-    return tuple(merged)[:ADDRESSES_PER_PEER_MAX]

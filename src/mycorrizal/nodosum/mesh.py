@@ -11,13 +11,7 @@ from typing import Any, assert_never
 from typing import Protocol as Interface
 
 import attrs
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-)
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -26,9 +20,11 @@ from mycorrizal.clock import HybridClock
 from mycorrizal.nodosum import effects as do
 from mycorrizal.nodosum.admission import Admission
 from mycorrizal.nodosum.applications import Applications
+from mycorrizal.nodosum.clients import Clients
 from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.contacts import Contacts
 from mycorrizal.nodosum.control import Control
+from mycorrizal.nodosum.endpoints import client_endpoint
 from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.membership import LinkEnd, Membership
@@ -44,8 +40,6 @@ from mycorrizal.nodosum.wire.limits import Goodbye
 from mycorrizal.nodosum.wire.version import NO_TICKET, Role
 from mycorrizal.runtime import Entropy, Runtime, Timer
 
-#: Pulse connections at once.
-CLIENTS_MAX = 64
 #: What a node with ``--single`` has against others.
 RUNS_ALONE = "it runs alone (--single)"
 #: How often the cores look at the clock.
@@ -93,7 +87,7 @@ class Mesh:
         )
         self.factory = LinkFactory(self.admission)
         self.hello = HelloProtocol(self.datagram_received)
-        self.clients: set[Link] = set()
+        self.clients = Clients(self._dismiss)
         self.running = False
         self._config = config
         self._local = local
@@ -167,6 +161,7 @@ class Mesh:
         self._ticking = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
         self.perform(self.membership.tick(now))
+        self.clients.tick(now)
         self.look_now()
         self._listener.ticked(now)
 
@@ -205,6 +200,8 @@ class Mesh:
                 self.control.send_welcome(_real(link), self.addresses(_real(link)))
             case do.SendPeers(link, peers):
                 self.control.send_peers(_real(link), peers)
+            case do.SendSystem(link, message):
+                self.control.send_system(_real(link), message)
             case do.SendPing(link, token):
                 self.control.send_ping(_real(link), token)
             case do.CloseLink(link, reason, detail, text):
@@ -257,18 +254,13 @@ class Mesh:
     def _dial(self, address: Address, node_key: bytes | None) -> None:
         if not self.running:
             return
-        host, port = address
-        reactor, timeout_s = self.runtime.reactor, self._config.handshake_timeout_s
-        endpoint: Any = HostnameEndpoint
-        if isIPAddress(host):
-            endpoint = TCP4ClientEndpoint
-        elif isIPv6Address(host):
-            endpoint = TCP6ClientEndpoint
+        timeout_s = self._config.handshake_timeout_s
+        endpoint = client_endpoint(self.runtime.reactor, address, timeout_s)
         factory = Factory.forProtocol(
             lambda: LinkProtocol(self.admission, address, node_key)
         )
         factory.noisy = False
-        dial = endpoint(reactor, host, port, timeout=timeout_s).connect(factory)
+        dial = endpoint.connect(factory)
         self._dials[dial] = None
 
         def done(result: object) -> None:
@@ -290,7 +282,9 @@ class Mesh:
         now = self.runtime.now()
         self.contacts.dial_failed(address, now, refusal)
         if node_key is not None:
-            failed = self.membership.dial_failed(node_key, refused=refused, now=now)
+            failed = self.membership.dial_failed(
+                node_key, refused=refused, now=now, address=address
+            )
             self.perform(failed)
 
     # -- UDP ------------------------------------------------------------------
@@ -349,14 +343,15 @@ class Mesh:
         self.perform(self.membership.authenticated(link, self.runtime.now()))
 
     def _client_authenticated(self, protocol: LinkProtocol, link: Link) -> None:
-        if len(self.clients) >= CLIENTS_MAX:
-            link.abort()
+        if not self.clients.admit(link, self.runtime.now()):
             return
         protocol.clear_deadline()
         link.peer_id = "pulse"
-        self.clients.add(link)
         self.control.send_client_welcome(link)
         link.up = True
+
+    def _dismiss(self, link: Link, reason: Goodbye, text: str) -> None:
+        self._close(link, reason, 0, text)
 
     def control_received(self, link: Link, kind: int, payload: bytes) -> None:
         """A frame of the link's own came."""
@@ -385,7 +380,7 @@ class Mesh:
             return
         if self._protocols.pop(link, None) is None:
             return
-        self.clients.discard(link)
+        self.clients.forget(link)
         self.control.forget(link)
         end = self._ends.pop(link, None)
         if link.remote.role is Role.NODE and not self._config.single:

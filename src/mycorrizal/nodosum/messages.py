@@ -33,12 +33,23 @@ HostAndPort = tuple[Name, Annotated[int, Meta(ge=1, le=65535)]]
 Addresses = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_PER_PEER_MAX)]
 
 
+Labels = Annotated[dict[Name, Name], Meta(max_length=LABELS_MAX)]
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
 class PeerEntry(msgspec.Struct, array_like=True, frozen=True):
-    """A peer that somebody knows: enough to dial it."""
+    """
+    A peer that somebody knows: enough to dial it, and to know it as a member
+    where it can't be dialled.
+    """
 
     node_key: NodeKey
     incarnation: Incarnation
     addresses: Addresses
+    node_id: NodeId | None = None
+    host: Name = ""
+    labels: Labels = {}
+    version: Name = ""
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True):
@@ -51,7 +62,7 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
 
     node_id: NodeId
     host: Name
-    labels: Annotated[dict[Name, Name], Meta(max_length=LABELS_MAX)]
+    labels: Labels
     version: Name
     addresses: Addresses
     clock: Incarnation
@@ -73,13 +84,47 @@ class ClientWelcome(msgspec.Struct, array_like=True, frozen=True):
     grants: Annotated[tuple[Name, ...], Meta(max_length=LABELS_MAX)]
 
 
+class Probe(msgspec.Struct, array_like=True, frozen=True, tag=1):
+    """
+    Do you hear that life of a peer?  Answered by `Probed`.
+
+    :ivar number: Comes back with the answer.
+    """
+
+    number: Number
+    node_key: NodeKey
+    incarnation: Incarnation
+
+
+class Probed(msgspec.Struct, array_like=True, frozen=True, tag=2):
+    """
+    What a member knows of a peer that another asked about.
+
+    :ivar said: 1 heard, 2 not heard, 3 it said goodbye.
+    :ivar age_ms: How long ago it was heard, by whoever heard it last.
+    """
+
+    number: Number
+    said: Annotated[int, Meta(ge=1, le=3)]
+    age_ms: Annotated[int, Meta(ge=0, le=2**32)] = 0
+
+
+#: What goes in SYSTEM frames.
+System = Probe | Probed
+
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
+
+#: What bytes that are no message can raise; the second if a text isn't UTF-8.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _Message = TypeVar("_Message", Welcome, Peers, ClientWelcome)
 _decoders: dict[type, Any] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in (Welcome, Peers, ClientWelcome)
 }
+
+
+_decode_system: Any = msgspec.msgpack.Decoder(System).decode
 
 
 def decode(kind: type[_Message], payload: bytes) -> _Message:
@@ -90,6 +135,19 @@ def decode(kind: type[_Message], payload: bytes) -> _Message:
     """
     try:
         message: _Message = _decoders[kind].decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed {kind.__name__}: {error}") from None
+    return message
+
+
+def decode_system(payload: bytes) -> System:
+    """
+    Read what a SYSTEM frame holds, strictly.
+
+    :raises RemoteProtocolError: It is none of ours, or a bound is broken.
+    """
+    try:
+        message: System = _decode_system(payload)
+    except _MALFORMED as error:
+        raise RemoteProtocolError(f"malformed SYSTEM frame: {error}") from None
     return message

@@ -5,13 +5,16 @@ One peer's life, and how it is told to applications.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Protocol
 
 import attrs
 
+from mycorrizal.nodosum.acl import node_key_of
 from mycorrizal.nodosum.config import Address, format_address
 from mycorrizal.nodosum.messages import PeerEntry, Welcome
+from mycorrizal.nodosum.wire.limits import ADDRESSES_PER_PEER_MAX
 
 
 class PeerState(Enum):
@@ -31,6 +34,7 @@ class PeerInput(Enum):
     LINK_CLOSED = "link closed"
     SILENT = "silent"
     HEARD = "heard"
+    VOUCHED = "vouched for"
     DIED = "died"
     SAID_GOODBYE = "said goodbye"
 
@@ -43,12 +47,15 @@ class Node:
     :ivar id: The node id.
     :ivar address: ``HOST:PORT``.
     :ivar state: joining, alive, suspect, left or dead.
+    :ivar via: Who hears it in our place, as we have no link to it; empty: we
+        have one, or nobody does.
     """
 
     id: str
     address: str
     state: str
     labels: dict[str, str] = attrs.field(factory=dict, hash=False)
+    via: str = ""
 
 
 @attrs.frozen
@@ -99,6 +106,9 @@ TRANSITIONS: dict[
     (_J, PeerInput.WELCOMED): (_A, MemberJoined),
     (_L, PeerInput.WELCOMED): (_A, MemberJoined),
     (_D, PeerInput.WELCOMED): (_A, MemberJoined),
+    (_J, PeerInput.VOUCHED): (_A, MemberJoined),
+    (_L, PeerInput.VOUCHED): (_A, MemberJoined),
+    (_D, PeerInput.VOUCHED): (_A, MemberJoined),
     (_S, PeerInput.WELCOMED): (_A, None),
     (_S, PeerInput.HEARD): (_A, None),
     (_A, PeerInput.LINK_CLOSED): (_S, None),
@@ -130,6 +140,27 @@ class Contest:
 
 
 @attrs.define
+class Hearsay:
+    """
+    What other members say of a peer that we do not hear ourselves.
+
+    :ivar heard_at: When one of them last heard it, monotonic here.
+    :ivar via: The node key of the one who said so.
+    :ivar ask_at: When to ask again.
+    :ivar rounds: Of questions since it was last heard of.
+    :ivar refused_at: Since when nothing listens at any of its addresses.
+    :ivar asked: Who was asked last, and what each said.
+    """
+
+    heard_at: float = float("-inf")
+    via: bytes | None = None
+    ask_at: float = float("-inf")
+    rounds: int = 0
+    refused_at: float | None = None
+    asked: dict[bytes, int | None] = attrs.field(factory=dict)
+
+
+@attrs.define
 class Peer:
     """
     What we know of one other node.
@@ -141,7 +172,12 @@ class Peer:
     :ivar link: The one link that carries its frames.
     :ivar up: Whether both WELCOMEs went over `link`.
     :ivar waiting: Authenticated links that the other side must choose from.
+    :ivar lost_at: When its last link was lost, monotonic.
+    :ivar up_at: When its last link came up.
+    :ivar flaps: Links in a row that broke soon after they came up.
     :ivar dial_at: When to dial it next, monotonic.
+    :ivar dials: That failed, in a row.
+    :ivar refused: Its addresses where nothing listens, since it was linked.
     """
 
     node_key: bytes
@@ -162,12 +198,29 @@ class Peer:
     dial_at: float = float("inf")
     dials: int = 0
     dialling: bool = False
+    refused: dict[Address, None] = attrs.field(factory=dict)
     rtt_s: float | None = None
+    lost_at: float = attrs.Factory(lambda peer: peer.since, takes_self=True)
+    up_at: float = float("-inf")
+    flaps: int = 0
+    hearsay: Hearsay = attrs.field(factory=Hearsay)
 
     @property
     def member(self) -> bool:
         """Whether it counts as a member: alive, or not yet given up."""
         return self.state in (PeerState.ALIVE, PeerState.SUSPECT)
+
+    @property
+    def linked(self) -> bool:
+        """Whether frames can go to it."""
+        return self.up and self.link is not None
+
+    @property
+    def heard_at(self) -> float:
+        """When it was last heard, by us or by another member."""
+        link = self.link
+        ours = link.heard_at if self.up and link is not None else self.lost_at
+        return max(ours, self.hearsay.heard_at)
 
     @property
     def idle(self) -> bool:
@@ -185,7 +238,22 @@ class Peer:
     @property
     def entry(self) -> PeerEntry:
         """The peer as others are told of it."""
-        return PeerEntry(self.node_key, self.incarnation, self.addresses)
+        return PeerEntry(
+            self.node_key,
+            self.incarnation,
+            self.addresses,
+            self.node_id,
+            self.host,
+            self.labels,
+            self.version,
+        )
+
+    def described(self, entry: PeerEntry) -> None:
+        """A member describes the peer, which has not welcomed us yet."""
+        self.incarnation = entry.incarnation
+        if entry.node_id and node_key_of(entry.node_id) == self.node_key:
+            self.node_id, self.host = entry.node_id, entry.host
+            self.labels, self.version = dict(entry.labels), entry.version
 
     def step(self, what: PeerInput, now: float) -> tuple[MemberEvent, ...]:
         """
@@ -198,3 +266,9 @@ class Peer:
             self.state = state
             self.since = now
         return () if event is None else (event(self.node),)
+
+
+def distinct(*groups: Iterable[Address]) -> tuple[Address, ...]:
+    """Addresses of a peer in order, each once, as many as are kept."""
+    merged = dict.fromkeys((host, port) for group in groups for host, port in group)
+    return tuple(merged)[:ADDRESSES_PER_PEER_MAX]

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.python.failure import Failure
 
 from mycorrizal.errors import (
-    ApplicationError,
     MessageTooLarge,
+    MycorrizalError,
     NotRunning,
     PeerBusy,
     PeerUnreachable,
@@ -23,7 +23,7 @@ from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.flow import PATIENT_TIMES, Flow, Parcel
 from mycorrizal.nodosum.lanes import TRANSPORT_BYTES_MAX
 from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.outcomes import call_error
+from mycorrizal.nodosum.outcomes import call_error, undelivered, unfit
 from mycorrizal.nodosum.wire.compression import COMPRESS_BYTES_MIN
 from mycorrizal.nodosum.wire.limits import FrameType
 from mycorrizal.runtime import Runtime
@@ -58,11 +58,12 @@ class Sender(Channel):
         :raises PeerBusy: The queue to some of them is full.  The others got
             the message, here as above.
         :raises MessageTooLarge: It has more than 64 MiB.
-        :raises ApplicationError: It is not bytes.
+        :raises ApplicationError: It is not bytes, or the ids are one text.
+        :raises NotRunning: The node was not started, or was stopped.
         """
         # What is no bytes fails only when it is written, and then jams the link.
-        if not isinstance(payload, bytes):
-            raise self._not_bytes(payload)
+        if node_ids.__class__ is str or not isinstance(payload, bytes):
+            raise unfit(self.id, payload)
         head = self._heads.get(len(payload))
         if head is None:
             if len(payload) >= COMPRESS_BYTES_MIN:
@@ -70,7 +71,7 @@ class Sender(Channel):
                 return
             head = self.head(len(payload))
         flows = self._flows
-        targets = iter(node_ids or tuple(self._links))
+        targets = iter(node_ids or self._everybody())
         for node_id in targets:
             flow = flows.get(node_id)
             if flow is None or not flow.post(head, payload):
@@ -88,7 +89,7 @@ class Sender(Channel):
         self.check_size(len(payload))
         parcel = Parcel(FrameType.APP, b"", payload)
         failed = []
-        for node_id in node_ids or tuple(self._links):
+        for node_id in node_ids or self._everybody():
             flow = self._flow_to(node_id)
             if flow is None or not flow.post_parcel(parcel):
                 failed.append(node_id)
@@ -109,15 +110,16 @@ class Sender(Channel):
         if flow is not None and flow is link.lanes.flows.get(self.app_id):
             del self._flows[link.peer_id]
 
-    def _not_bytes(self, payload: object) -> ApplicationError:
-        kind = type(payload).__name__
-        return ApplicationError(self.id, f"sends bytes, not {kind}")
+    def _everybody(self) -> tuple[str, ...]:
+        everybody = tuple(self._links)
+        if not everybody and not self._directory.running:
+            raise NotRunning()
+        return everybody
 
-    def _undelivered(self, node_ids: list[str]) -> PeerUnreachable | PeerBusy:
-        # Either names all who did not get it.
-        links = self._links
-        gone = any(name not in links or not links[name].up for name in node_ids)
-        return PeerUnreachable(node_ids) if gone else PeerBusy(node_ids)
+    def _undelivered(self, node_ids: list[str]) -> MycorrizalError:
+        if not self._directory.running:
+            return NotRunning()
+        return undelivered(self.id, node_ids, self._links)
 
     def send(self, payload: bytes, node_ids: Sequence[str] = ()) -> Deferred[None]:
         """
@@ -128,13 +130,13 @@ class Sender(Channel):
             their high-water mark, so that a sender who waits for it keeps the
             queues short.  Fails with `PeerUnreachable`, `PeerBusy` (too many
             wait already), `MessageTooLarge`, `ApplicationError` (it is not
-            bytes) or `NotRunning`; the nodes that it does not name got the
-            message.
+            bytes, or the ids are one text) or `NotRunning`; the nodes that it
+            does not name got the message.
         """
         if not self._directory.running:
             return fail(NotRunning())
-        if not isinstance(payload, bytes):
-            return fail(self._not_bytes(payload))
+        if node_ids.__class__ is str or not isinstance(payload, bytes):
+            return fail(unfit(self.id, payload))
         head = self._heads.get(len(payload))
         if head is None:
             if len(payload) >= COMPRESS_BYTES_MIN:
@@ -208,7 +210,7 @@ class Sender(Channel):
         if not self._directory.running:
             return fail(NotRunning())
         if not isinstance(payload, bytes):
-            return fail(self._not_bytes(payload))
+            return fail(unfit(self.id, payload))
         link = self._links.get(node_id)
         if link is None or not link.up:
             return fail(PeerUnreachable([node_id]))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from typing import Protocol as Interface
 
+import attrs
 from twisted.application.service import MultiService
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, succeed
@@ -27,7 +28,8 @@ from mycorrizal.errors import (
 from mycorrizal.nodosum.acl import cluster_tag, node_key_of
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.discovery import IDiscovery, StaticDiscovery
+from mycorrizal.nodosum.contacts import FIRST_ROUND_S
+from mycorrizal.nodosum.discovery import Announcement, IDiscovery, StaticDiscovery
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import Me, Membership
 from mycorrizal.nodosum.mesh import Mesh
@@ -35,15 +37,10 @@ from mycorrizal.nodosum.peer import MemberEvent, Node, Peer, PeerState
 from mycorrizal.nodosum.ports import Ports
 from mycorrizal.nodosum.protocol import TlsStarter
 from mycorrizal.nodosum.readiness import Readiness
+from mycorrizal.nodosum.rounds import Rounds
 from mycorrizal.nodosum.wire.compression import offered
 from mycorrizal.nodosum.wire.events import Local
-from mycorrizal.runtime import Runtime, Timer
-
-#: How many discovered addresses are looked at.
-ADDRESSES_MAX = 256
-#: First and longest pause after a round of discovery that failed.
-DISCOVERY_PAUSE_MIN_S = 1.0
-DISCOVERY_PAUSE_MAX_S = 30.0
+from mycorrizal.runtime import Runtime
 
 
 class LinkListener(Interface):
@@ -61,6 +58,7 @@ class NodosumService(MultiService):
     :param incarnation: Higher at each start of the node.
     :param host: Names the machine.
     :param version: Of the software, shown to others.
+    :ivar rounds: The ways of discovery.
     :ivar listening: Whether our ports are open, and `address` is known.
     :ivar tables_held: Whether a linked member's tables are here; the layer
         above sets it.
@@ -109,16 +107,11 @@ class NodosumService(MultiService):
         self._tls = tls
         self._ports: Ports | None = None
         self._began_at = 0.0
-        self._discovery_problem = "no answer yet"
-        self._discoveries: list[IDiscovery] = []
-        self._found: dict[IDiscovery, list[Address]] = {}
-        self._rounds: dict[IDiscovery, Timer] = {}
-        self._lookups: dict[Deferred[Any], None] = {}
-        self._subscribers: list[Callable[[MemberEvent], object]] = []
+        #: By an object that stands for each subscription.
+        self._subscribers: dict[object, Callable[[MemberEvent], object]] = {}
         self._link_listeners: list[LinkListener] = []
         self.mesh = self._make_mesh()
-        if config.static and not config.single:
-            self._discoveries.append(StaticDiscovery(runtime, config.static))
+        self.rounds = Rounds(runtime, self._found)
 
     def _make_mesh(self) -> Mesh:
         return Mesh(
@@ -139,7 +132,7 @@ class NodosumService(MultiService):
     def nodes(self) -> tuple[Node, ...]:
         """This node and its peers, sorted by id."""
         peers = self.membership.peers.values()
-        found = [self.node, *(peer.node for peer in peers if peer.node_id)]
+        found = [self.node, *(self.seen(peer) for peer in peers if peer.node_id)]
         return tuple(sorted(found, key=lambda node: node.id))
 
     @property
@@ -160,17 +153,37 @@ class NodosumService(MultiService):
             return None
         return peer.link if peer.link.up else None
 
+    def way_to(self, node_key: bytes) -> Link | None:
+        """
+        The link to a member that hears a node in our place; None also if we
+        have a link to that node ourselves.
+        """
+        peer = self.membership.peers.get(node_key)
+        if peer is None or peer.linked:
+            return None
+        link = self.membership.inquiries.way_to(peer)
+        return link if isinstance(link, Link) and link.up else None
+
+    def seen(self, peer: Peer) -> Node:
+        """A peer as this node sees it, and by whom if it has no link to it."""
+        way = None if peer.linked else self.way_to(peer.node_key)
+        return peer.node if way is None else attrs.evolve(peer.node, via=way.peer_id)
+
     def subscribe(self, receive: Callable[[MemberEvent], object]) -> Callable[[], None]:
         """
         Be told when members join, leave or die.
 
         :param receive: Called with `MemberJoined`, `MemberLeft` or
             `MemberDied`; an error in it is logged.
-        :return: Ends the subscription.
+        :return: Ends this subscription, and no other of the same function.
         """
-        subscribers = self._subscribers
-        subscribers.append(receive)
-        return lambda: subscribers.remove(receive) if receive in subscribers else None
+        subscription = object()
+        self._subscribers[subscription] = receive
+
+        def end() -> None:
+            self._subscribers.pop(subscription, None)
+
+        return end
 
     def listen_to_links(self, listener: LinkListener) -> None:
         """Be told of each link that comes up or goes down."""
@@ -216,8 +229,7 @@ class NodosumService(MultiService):
         self._began_at = self.runtime.now()
         self.listening.succeeded()
         self.mesh.start(self.address)
-        for discovery in self._discoveries:
-            self._look(discovery, 0)
+        self.rounds.start(self._announcement())
 
     def leave(self) -> Deferred[None]:
         """
@@ -226,10 +238,7 @@ class NodosumService(MultiService):
         :return: Fires when all connections are closed.
         """
         self.applications.running = False
-        for timer in self._rounds.values():
-            timer.cancel()
-        for lookup in list(self._lookups):
-            lookup.cancel()
+        withdrawn = self.rounds.stop()
         for waited_for in (self.listening, self.readiness):
             waited_for.ended(Failure(NotRunning()))
         if self._ports is None:
@@ -238,6 +247,7 @@ class NodosumService(MultiService):
         # Nobody may come in while the others go out.
         closed = ports.close_tcp()
         left = self.mesh.leave().addCallback(lambda _: closed)
+        left.addCallback(lambda _: withdrawn)
         return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
@@ -252,45 +262,25 @@ class NodosumService(MultiService):
 
     # -- discovery ------------------------------------------------------------
 
-    def _look(self, discovery: IDiscovery, failures: int) -> None:
-        looking: Any = discovery.discover()
-        self._lookups[looking] = None
-        looking.addBoth(self._looked, discovery, failures)
+    def add_discovery(self, discovery: IDiscovery) -> None:
+        """Look for others in this way too, unless we run alone."""
+        if not self.config.single:
+            self.rounds.add(discovery)
 
-    def _looked(self, result: Any, discovery: IDiscovery, failures: int) -> None:
-        self._lookups = {one: None for one in self._lookups if not one.called}
-        if not self.running or not self.mesh.running:
-            return
-        if isinstance(result, Failure):
-            failures += 1
-            self._discovery_problem = result.getErrorMessage()
-            self._log.warn(
-                "Discovery by {name} failed: {problem}",
-                name=discovery.name,
-                problem=result.getErrorMessage(),
-            )
-            pause_s = min(
-                DISCOVERY_PAUSE_MAX_S, DISCOVERY_PAUSE_MIN_S * 2 ** min(failures, 9)
-            )
-        else:
-            failures = 0
-            pause_s = discovery.round_s
-            self._found[discovery] = result[:ADDRESSES_MAX]
-            everything = [found for some in self._found.values() for found in some]
-            now = self.runtime.now()
-            self.mesh.contacts.discovered(everything, now)
-            for own in (self.address, self._advertised()):
-                self.mesh.contacts.found_own(own, now)
-            self.mesh.look_now()
-        pause_s *= 0.5 + self.runtime.random() / 2
-        self._rounds[discovery] = self.runtime.call_later(
-            pause_s, self._look, discovery, failures
+    def _announcement(self) -> Announcement:
+        return Announcement(
+            self.me.node_id,
+            self.config.cluster_name,
+            self._advertised(),
+            self._version,
         )
 
-    @property
-    def discovered(self) -> bool:
-        """Whether each way of discovery has answered once."""
-        return all(discovery in self._found for discovery in self._discoveries)
+    def _found(self, addresses: list[Address]) -> None:
+        now = self.runtime.now()
+        self.mesh.contacts.discovered(addresses, now)
+        for own in (self.address, self._advertised()):
+            self.mesh.contacts.found_own(own, now)
+        self.mesh.look_now()
 
     # -- what the mesh tells --------------------------------------------------
 
@@ -306,7 +296,9 @@ class NodosumService(MultiService):
 
     def member_changed(self, event: MemberEvent) -> None:
         """Somebody joined, left or died."""
-        for receive in list(self._subscribers):
+        for subscription, receive in list(self._subscribers.items()):
+            if subscription not in self._subscribers:
+                continue  # One before has ended it.
             try:
                 receive(event)
             except Exception:
@@ -336,12 +328,24 @@ class NodosumService(MultiService):
         if self.readiness.pending:
             self._check_ready(now)
 
+    def first_round_over(self, now: float) -> bool:
+        """
+        Whether each discovered address, and each node that those named, has
+        linked or had its chance; at the latest 3 s after the start.
+        """
+        if now - self._began_at >= FIRST_ROUND_S:
+            return True
+        contacts, peers = self.mesh.contacts, self.membership.peers
+        return self.rounds.complete and contacts.settled(now, peers, lambda _: True)
+
     def _check_ready(self, now: float) -> None:
         late = now - self._began_at >= self.config.ready_timeout_s
         peers, contacts = self.membership.peers, self.mesh.contacts
-        if not self.discovered:
+        linked = any(peer.up for peer in peers.values())
+        # Who has found one member is told of all others.
+        if not self.rounds.complete and not linked:
             if late:
-                problem = self._discovery_problem
+                problem = self.rounds.problem
                 timeout_s = self.config.ready_timeout_s
                 not_ready = NotReady(f"not ready within {timeout_s:g} s: {problem}")
                 self.readiness.failed(Failure(not_ready))
@@ -349,7 +353,7 @@ class NodosumService(MultiService):
         if not contacts.settled(now, peers, self.tables_held) and not late:
             return
         refusals = contacts.refusals()
-        if refusals and not any(peer.up for peer in peers.values()):
+        if refusals and not linked:
             address, reason = refusals[0]
             error = AuthenticationError(
                 f"{format_address(address)} refused us: {reason}; every node needs "

@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from mycorrizal.mycel.config import WRITE_MODES
 from mycorrizal.pulse import render
 from mycorrizal.pulse.messages import (
     AskCreate,
@@ -19,6 +20,7 @@ from mycorrizal.pulse.messages import (
     AskStatus,
     AskTtl,
     Ok,
+    Only,
     Status,
     Value,
 )
@@ -28,7 +30,7 @@ from mycorrizal.pulse.session import Session, Trouble
 
 @click.group(cls=Group)
 def cache() -> None:
-    """Create buckets; put, get and delete values."""
+    """Create buckets; put, get, delete, scan and watch values."""
 
 
 @cache.command()
@@ -60,6 +62,13 @@ def cache() -> None:
     show_default=True,
     help="Copies of each value on other nodes.",
 )
+@click.option(
+    "--write",
+    type=click.Choice(WRITE_MODES),
+    default="all",
+    show_default=True,
+    help="How many owners a write waits for: all, one replica, or none (async).",
+)
 @click.pass_obj
 def create(
     session: Session,
@@ -68,11 +77,12 @@ def create(
     max_entries: int | None,
     max_bytes: int | None,
     replicas: int,
+    write: str,
 ) -> None:
     """Create a bucket on every node."""
-    question = AskCreate(bucket, ttl_s, max_entries, max_bytes, replicas)
+    question = AskCreate(bucket, ttl_s, max_entries, max_bytes, replicas, write)
     session.ask(question, Ok)
-    session.say(f"bucket {bucket} is there", {"bucket": bucket})
+    session.say(f"bucket {render.printable(bucket)} is there", {"bucket": bucket})
 
 
 @cache.command()
@@ -95,12 +105,30 @@ def buckets(session: Session) -> None:
     default=None,
     help="Time to live, as in 15m. [default: the bucket's]",
 )
+@click.option("--add", "only", flag_value="add", help="Only if there is no value.")
+@click.option(
+    "--replace", "only", flag_value="replace", help="Only if there is a value."
+)
 @click.pass_obj
 def put(
-    session: Session, bucket: str, key: str, value: bytes, ttl_s: float | None
+    session: Session,
+    bucket: str,
+    key: str,
+    value: bytes,
+    ttl_s: float | None,
+    only: Only | None,
 ) -> None:
     """Write a value; VALUE - reads it from stdin."""
-    reply = session.ask(AskPut(bucket, key, value, ttl_s or 0), Ok)
+    reply = session.ask(AskPut(bucket, key, value, ttl_s or 0, only or ""), Ok)
+    if only is not None:
+        written = reply.existed == (only == "replace")
+        if written or session.as_json:
+            session.say("written", {"written": written})
+        if not written and only == "add":
+            raise Trouble(f"there is a value of key {key!r} in bucket {bucket!r}")
+        if not written:
+            raise _absent(bucket, key)
+        return
     nodes = "1 node" if reply.copies == 1 else f"{reply.copies} nodes"
     session.say(f"{nodes} hold it", {"copies": reply.copies})
 

@@ -13,8 +13,10 @@ import msgspec
 
 from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
+from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.messages import (
+    AskLeave,
     AskPing,
     AskSend,
     AskStatus,
@@ -70,7 +72,7 @@ def ping(session: Session, node_id: str) -> None:
     reply = session.ask(AskPing(node_id), RoundTrip)
     session.say(
         f"{render.printable(reply.node_id)}: {reply.rtt_ms:.2f} ms",
-        {"node_id": reply.node_id, "rtt_ms": reply.rtt_ms},
+        {"node_id": reply.node_id, "rtt_ms": round(reply.rtt_ms, 3)},
     )
 
 
@@ -89,8 +91,21 @@ def send(
     nodes, or on those that --to names.
     """
     session.ask(AskSend(application, data, node_ids), Ok)
-    to = ", ".join(node_ids) or "all other nodes"
+    to = render.printable(", ".join(node_ids)) or "all other nodes"
     session.say(f"sent {len(data)} bytes to {to}", {"sent": len(data), "to": node_ids})
+
+
+@pulse.command()
+@click.argument("node_id", metavar="ID")
+@click.pass_obj
+def leave(session: Session, node_id: str) -> None:
+    """
+    Have a node hand over what it holds and leave the cluster.
+
+    Under twist its process ends, as with SIGTERM.
+    """
+    session.ask(AskLeave(node_id), Ok)
+    session.say(f"{render.printable(node_id)} was asked to leave", {"node_id": node_id})
 
 
 @pulse.group(cls=Group)
@@ -99,23 +114,28 @@ def secret() -> None:
 
 
 @secret.command(cls=Command, plain=True)
-def new() -> None:
+@click.pass_obj
+def new(session: Session) -> None:
     """
     Print a fresh secret and nothing else.
 
     Keep it to yourself: (umask 077; pulse secret new > FILE)
     """
-    click.echo(new_secret(Entropy().token_bytes(32)))
+    made = new_secret(Entropy().token_bytes(32))
+    session.say(made, {"secret": made})
 
 
 @pulse.command(plain=True)
-def demo() -> None:
+@click.pass_obj
+def demo(session: Session) -> None:
     """Start three nodes here, kill one, and see that nothing is lost."""
     from mycorrizal.pulse.demo import run_demo
 
-    raise SystemExit(run_demo())
+    raise SystemExit(run_demo(as_json=session.as_json))
 
 
+for _command in COMMANDS:
+    cache.add_command(_command)
 pulse.add_command(cache)
 
 

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-)
 from twisted.internet.error import (
     ConnectionRefusedError,
     DNSLookupError,
@@ -33,6 +27,7 @@ from mycorrizal.errors import (
     RemoteFailure,
     RemoteProtocolError,
 )
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S
 from mycorrizal.nodosum import (
     ANSWERED,
     LINK_LOST,
@@ -46,6 +41,7 @@ from mycorrizal.nodosum import (
     format_address,
 )
 from mycorrizal.nodosum.acl import cluster_tag
+from mycorrizal.nodosum.endpoints import client_endpoint
 from mycorrizal.nodosum.messages import ClientWelcome, decode
 from mycorrizal.nodosum.protocol import LinkProtocol, TlsStarter
 from mycorrizal.nodosum.wire.events import Authenticated, Local, Refused
@@ -68,8 +64,8 @@ from mycorrizal.runtime import Runtime
 
 #: From the first packet to the node's WELCOME.
 CONNECT_TIMEOUT_S = 2.0
-#: How long a node may take to answer.
-ANSWER_TIMEOUT_S = 5.0
+#: How long a node may take to answer: a little longer than its cache may take.
+ANSWER_TIMEOUT_S = OPERATION_TIMEOUT_S + 1.0
 #: How long a connection may take to close in good order.
 CLOSE_TIMEOUT_S = 0.5
 #: Bytes of questions that wait for the transport.
@@ -88,6 +84,10 @@ class CannotConnect(MycorrizalError):
         super().__init__(f"cannot connect to {address}: {problem}")
         self.address = address
         self.problem = problem
+
+
+class NodeBusy(CannotConnect):
+    """A node takes no more connections just now."""
 
 
 class NodeRefused(AuthenticationError):
@@ -180,7 +180,7 @@ class _Connection:
     def refused(self, protocol: LinkProtocol, event: Refused) -> None:
         """The handshake ended with a refusal, theirs or ours."""
         if event.code is RejectCode.BUSY:
-            self.failed(event.reason)
+            self._refuse(NodeBusy(self._place, event.reason))
         else:
             self._refuse(NodeRefused(self._place, event))
 
@@ -213,7 +213,9 @@ class _Connection:
             if not self.welcomed.called:
                 self.welcomed.callback(welcome)
         elif kind == FrameType.GOODBYE:
-            decode_goodbye(payload)
+            reason, _, text = decode_goodbye(payload)
+            if reason is Goodbye.BUSY:
+                self._refuse(NodeBusy(self._place, text))
             link.lost()
             if self._protocol is not None:
                 self._protocol.close()
@@ -261,19 +263,14 @@ class PulseClient:
 
         :param timeout_s: For all of it, in seconds.
         :return: Fires with what the node says of itself.  Fails with
-            `CannotConnect`, or `NodeRefused` when secret, cluster name, TLS or
-            protocol version don't fit.
+            `CannotConnect`, `NodeBusy`, or `NodeRefused` when secret, cluster
+            name, TLS or protocol version don't fit.
         """
         connection, runtime = self._connection, self._runtime
-        host, port = self.address
-        endpoint: Any = HostnameEndpoint
-        if isIPAddress(host):
-            endpoint = TCP4ClientEndpoint
-        elif isIPv6Address(host):
-            endpoint = TCP6ClientEndpoint
+        endpoint = client_endpoint(runtime.reactor, self.address, timeout_s)
         factory = Factory.forProtocol(lambda: LinkProtocol(connection, self.address))
         factory.noisy = False
-        dial = endpoint(runtime.reactor, host, port, timeout=timeout_s).connect(factory)
+        dial = endpoint.connect(factory)
         dial.addErrback(lambda failure: connection.failed(_problem(failure)))
         late = f"no answer within {timeout_s:g} s"
         timer = runtime.call_later(timeout_s, connection.failed, late)

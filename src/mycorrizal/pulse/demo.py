@@ -12,25 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mycorrizal.errors import MycorrizalError
 from mycorrizal.pulse import render
-from mycorrizal.pulse.demo_node import TWIST
+from mycorrizal.pulse.demo_node import TWIST, twist_command
 from mycorrizal.pulse.demo_story import VALUES, DemoFailed, DemoStory
 from mycorrizal.pulse.session import EXIT_INTERRUPTED, EXIT_REFUSED
 from mycorrizal.runtime import Runtime
 
 
-def _told(result: Failure | None) -> int:
+def _told(result: Failure | None, demo: DemoStory, as_json: bool) -> int:
     """How the story ended: says what went wrong, gives the exit code."""
+    if result is None and as_json:
+        steps = [{"at_s": round(at_s, 3), "what": what} for at_s, what in demo.steps]
+        told = msgspec.json.encode({"values": VALUES, "steps": steps})
+        click.echo(msgspec.json.format(told, indent=2))
+        return 0
     if result is None:
         click.echo(
             f"All {VALUES} values outlived the process. Now with nodes of yours:"
         )
-        click.echo(click.style("  twist mycorrizal --help", bold=True))
+        click.echo(click.style(f"  {twist_command()} mycorrizal --help", bold=True))
         return 0
     error = result.value
     if isinstance(error, CancelledError):
@@ -47,11 +53,16 @@ def _told(result: Failure | None) -> int:
     return EXIT_REFUSED
 
 
-def run_demo(command: Sequence[str] = TWIST) -> int:
+def _say_nothing(line: str) -> None:
+    pass
+
+
+def run_demo(command: Sequence[str] = TWIST, *, as_json: bool = False) -> int:
     """
     Run the demonstration with the process's reactor, and clean up after it.
 
     :param command: What begins the command line of a node.
+    :param as_json: Whether to print JSON at the end, and no lines before it.
     :return: The exit code: 0 if all of it was seen to happen.
     """
     from twisted.internet import reactor
@@ -67,12 +78,13 @@ def run_demo(command: Sequence[str] = TWIST) -> int:
             turning.stop()
 
     with tempfile.TemporaryDirectory(prefix="mycorrizal-demo-") as directory:
-        demo = DemoStory(Runtime(turning), Path(directory), command)
+        tell = _say_nothing if as_json else click.echo
+        demo = DemoStory(Runtime(turning), Path(directory), command, tell)
 
         def begin() -> None:
             story = Deferred.fromCoroutine(demo.run())
             stories.append(story)
-            story.addBoth(_told).addCallback(ended)
+            story.addBoth(_told, demo, as_json).addCallback(ended)
 
         def end() -> Deferred[Any]:
             # Also after Ctrl-C, in the midst of the story.

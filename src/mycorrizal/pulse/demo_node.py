@@ -6,9 +6,11 @@ One node of the demonstration, in a process of its own.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -28,6 +30,20 @@ LOG_LINES_MAX = 12
 LINE_BYTES_MAX = 1000
 
 _LISTENS = re.compile(r"listens on (\S+), TCP and UDP")
+
+
+def twist_command() -> str:
+    """
+    What a user types for ``twist``, whatever the PATH of their shell: ours may
+    be another, if a script has started us.
+    """
+    here = Path(sys.executable)
+    beside = here.parent / "twist"
+    if not beside.exists():
+        return f"{shlex.quote(str(here))} -m twisted"
+    if beside.is_relative_to(Path.cwd()):
+        beside = beside.relative_to(Path.cwd())
+    return shlex.quote(str(beside))
 
 
 class DemoNode(ProcessProtocol):

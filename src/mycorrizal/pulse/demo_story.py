@@ -72,6 +72,7 @@ class DemoStory:
     :param directory: An empty one, for secret and state.
     :param command: What begins the command line of a node.
     :param tell: Takes each line of the story.
+    :ivar steps: What has happened so far, and when, in seconds.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class DemoStory:
         self._runtime = runtime
         self._directory = directory
         self._command = command
+        self.steps: list[tuple[float, str]] = []
         self._tell_line = tell
         self._began_at = runtime.now()
         self._nodes = [DemoNode(name) for name in NAMES]
@@ -254,8 +256,9 @@ class DemoStory:
     # -- time -----------------------------------------------------------------------
 
     def _tell(self, what: str) -> None:
-        at = click.style(f"{self._runtime.now() - self._began_at:6.2f} s", dim=True)
-        self._tell_line(f"{at}   {what}")
+        at_s = self._runtime.now() - self._began_at
+        self.steps.append((at_s, what))
+        self._tell_line(f"{click.style(f'{at_s:6.2f} s', dim=True)}   {what}")
 
     def _since(self, moment: float) -> str:
         passed_s = self._runtime.now() - moment

@@ -5,7 +5,7 @@ What Pulse asks a node, and what the node answers, in MessagePack.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,8 @@ APPLICATION_ID: Final = "SYSTEM-PULSE"
 _TEXT_BYTES_MAX = 1024
 _NODES_MAX = 256
 
+#: When a value is written: always, if there is none, if there is one.
+Only = Literal["", "add", "replace"]
 Text = Annotated[str, Meta(max_length=_TEXT_BYTES_MAX)]
 Texts = Annotated[tuple[Text, ...], Meta(max_length=_NODES_MAX)]
 
@@ -46,15 +48,65 @@ class AskCreate(msgspec.Struct, tag="create"):
     max_entries: int | None = None
     max_bytes: int | None = None
     replicas: int = 1
+    write: Text = "all"
+
+
+class AskAlter(msgspec.Struct, tag="alter"):
+    """
+    Change settings of a bucket; those that are not given stay.
+
+    :ivar changes: As `mycorrizal.mycel.Cache.alter_bucket` has them, by name.
+    """
+
+    bucket: Text
+    changes: Annotated[dict[Text, float | int | str | None], Meta(max_length=16)]
+
+
+class AskClear(msgspec.Struct, tag="clear"):
+    """Delete all values of a bucket."""
+
+    bucket: Text
+
+
+class AskDrop(msgspec.Struct, tag="drop"):
+    """Delete a bucket."""
+
+    bucket: Text
+
+
+class AskScan(msgspec.Struct, tag="scan"):
+    """Which keys are there?  Answered by `Keys`."""
+
+    bucket: Text
+    prefix: Text = ""
+    cursor: Annotated[str, Meta(max_length=2 * _TEXT_BYTES_MAX)] | None = None
+    limit: int = 1000
+
+
+class AskWatch(msgspec.Struct, tag="watch"):
+    """
+    What happens to keys?  Answered by `Watched`, at once the first time.
+
+    :ivar watch: What the first answer said; 0: this is the first time.
+    """
+
+    bucket: Text
+    prefix: Text = ""
+    watch: int = 0
 
 
 class AskPut(msgspec.Struct, tag="put"):
-    """Write a value; ttl_s as `mycorrizal.mycel.Cache.put` has it."""
+    """
+    Write a value; ttl_s as `mycorrizal.mycel.Cache.put` has it.
+
+    :ivar only: When: always, if there is none, if there is one.
+    """
 
     bucket: Text
     key: Text
     value: bytes
     ttl_s: float | None = 0
+    only: Only = ""
 
 
 class AskGet(msgspec.Struct, tag="get"):
@@ -79,6 +131,12 @@ class AskTtl(msgspec.Struct, tag="ttl"):
     ttl_s: float | None
 
 
+class AskLeave(msgspec.Struct, tag="leave"):
+    """Leave the cluster, or have another node leave it."""
+
+    node_id: Text
+
+
 class Echo(msgspec.Struct, tag="echo"):
     """Asked of one node by another, to measure the way.  Answered by `Ok`."""
 
@@ -88,10 +146,16 @@ Question = (
     | AskPing
     | AskSend
     | AskCreate
+    | AskAlter
+    | AskClear
+    | AskDrop
+    | AskScan
+    | AskWatch
     | AskPut
     | AskGet
     | AskDelete
     | AskTtl
+    | AskLeave
     | Echo
 )
 
@@ -111,7 +175,12 @@ class NodeStatus(msgspec.Struct):
 
 
 class MemberStatus(msgspec.Struct):
-    """One node, as the one that answers sees it."""
+    """
+    One node, as the one that answers sees it.
+
+    :ivar link: up, down, or ``via`` and the node that hears it in our place;
+        empty for the node itself.
+    """
 
     id: str
     address: str
@@ -120,6 +189,7 @@ class MemberStatus(msgspec.Struct):
     version: str
     host: str
     labels: dict[str, str]
+    link: str = ""
 
 
 class BucketStatus(msgspec.Struct):
@@ -138,6 +208,7 @@ class BucketStatus(msgspec.Struct):
     max_entries: int | None
     max_bytes: int | None
     replicas: int
+    write: str = "all"
 
 
 class Status(msgspec.Struct, tag="is"):
@@ -164,6 +235,31 @@ class Value(msgspec.Struct, tag="value"):
     remaining_s: float | None = None
 
 
+class Keys(msgspec.Struct, tag="keys"):
+    """Some keys; a cursor if there may be more."""
+
+    keys: list[bytes]
+    cursor: str | None = None
+
+
+class WatchedEvent(msgspec.Struct):
+    """One change: a name of `mycorrizal.EventKind`."""
+
+    kind: str
+    key: bytes
+
+
+class Watched(msgspec.Struct, tag="watched"):
+    """
+    What has happened.
+
+    :ivar watch: With which to ask for more.
+    """
+
+    watch: int
+    events: list[WatchedEvent] = []
+
+
 class Ok(msgspec.Struct, tag="ok"):
     """
     It is done.
@@ -187,7 +283,7 @@ class Failed(msgspec.Struct, tag="failed"):
     text: str
 
 
-Reply = Status | RoundTrip | Value | Ok | Failed
+Reply = Status | RoundTrip | Value | Keys | Watched | Ok | Failed
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_question: Any = msgspec.msgpack.Decoder(Question).decode

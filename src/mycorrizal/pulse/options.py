@@ -24,6 +24,9 @@ from mycorrizal.settings import parse_duration_s
 _OTHER_NAMES = {
     "add": "put",
     "buckets": "cache buckets",
+    "flush": "clear",
+    "keys": "scan",
+    "monitor": "watch",
     "del": "delete",
     "info": "status",
     "list": "buckets",
@@ -78,27 +81,30 @@ def common_options(*, hidden: bool = False) -> list[click.Parameter]:
             help="As the node's. [default: MYCORRIZAL_TLS, or auto]",
             **access,
         ),
-        click.Option(
-            ["--json"],
-            is_flag=True,
-            help="Print JSON, for programs.",
-            expose_value=False,
-            callback=_keep,
-        ),
+        _json_option(),
     ]
+
+
+def _json_option() -> click.Option:
+    return click.Option(
+        ["--json"],
+        is_flag=True,
+        help="Print JSON, for programs.",
+        expose_value=False,
+        callback=_keep,
+    )
 
 
 class Command(click.Command):
     """
     A command behind which the common options may stand too.
 
-    :param plain: Whether it asks no node, and so has none of them.
+    :param plain: Whether it asks no node, and so has of them only --json.
     """
 
     def __init__(self, *arguments: Any, plain: bool = False, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        if not plain:
-            self.params += common_options(hidden=True)
+        self.params += [_json_option()] if plain else common_options(hidden=True)
 
 
 class Group(click.Group):

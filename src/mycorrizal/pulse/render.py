@@ -123,16 +123,29 @@ def members(status: Status, width: int = WIDTH) -> str:
         Column("ADDRESS"),
         Column("STATE"),
         Column("RTT", right=True),
+        Column("LINK"),
         Column("VERSION", optional=True),
         Column("HOST", optional=True),
         Column("LABELS", optional=True),
     ]
     # A column that says nothing takes no room.
     labelled = any(member.labels for member in status.members)
+    broken = any(
+        member.link not in ("up", "") and member.state in ("alive", "suspect")
+        for member in status.members
+    )
+    silent = {"LABELS": not labelled, "LINK": not broken}
+    shown = [
+        index
+        for index, column in enumerate(columns)
+        if not silent.get(column.title, False)
+    ]
     rows = [_member(member, status.node.id) for member in status.members]
-    if not labelled:
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return table(columns, rows, width)
+    return table(
+        [columns[index] for index in shown],
+        [[row[index] for index in shown] for row in rows],
+        width,
+    )
 
 
 def _member(member: MemberStatus, this: str) -> list[str]:
@@ -143,6 +156,7 @@ def _member(member: MemberStatus, this: str) -> list[str]:
         member.address,
         member.state,
         "this" if member.id == this else rtt,
+        member.link or "-",
         member.version,
         member.host,
         labels,

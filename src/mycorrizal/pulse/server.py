@@ -5,13 +5,14 @@ The node's side of Pulse: the application ``SYSTEM-PULSE``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mycorrizal.errors import MycorrizalError, PeerUnreachable
+from mycorrizal.errors import LocalProtocolError, MycorrizalError, PeerUnreachable
 from mycorrizal.mycel import BucketSettings, MycelService
 from mycorrizal.nodosum import (
     ANSWERED,
@@ -21,16 +22,14 @@ from mycorrizal.nodosum import (
     NodosumService,
     Peer,
 )
+from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
-    AskCreate,
-    AskDelete,
-    AskGet,
+    AskLeave,
     AskPing,
-    AskPut,
     AskSend,
     AskStatus,
-    AskTtl,
+    AskWatch,
     BucketStatus,
     Echo,
     Failed,
@@ -41,29 +40,40 @@ from mycorrizal.pulse.messages import (
     Reply,
     RoundTrip,
     Status,
-    Value,
     decode_question,
     encode,
 )
+from mycorrizal.pulse.watches import PulseWatches
 from mycorrizal.version import __version__
 
 #: How long a node may take to answer a ping.
 PING_TIMEOUT_S = 5.0
+#: Between the answer to who asks a node to leave, and its leaving.
+LEAVE_PAUSE_S = 0.1
 
 
 class PulseServer:
     """
     Answers what Pulse, or another node on its behalf, asks this node.
+
+    :param leave: Makes this node leave the cluster.
     """
 
     _log = Logger()
 
-    def __init__(self, nodosum: NodosumService, mycel: MycelService) -> None:
+    def __init__(
+        self,
+        nodosum: NodosumService,
+        mycel: MycelService,
+        leave: Callable[[], object],
+    ) -> None:
         self._nodosum = nodosum
         self._mycel = mycel
+        self._leave = leave
         self._runtime = nodosum.runtime
         self._channel = Channel(APPLICATION_ID)
         self._began_at = self._runtime.now()
+        self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
         applications.client_routes[APPLICATION_ID.encode()] = self
@@ -73,18 +83,22 @@ class PulseServer:
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A question came."""
         question = decode_question(payload)
-        answered: Deferred[Any] = maybeDeferred(self.answer, question)
+        answered: Deferred[Any]
+        if isinstance(question, AskWatch):
+            answered = maybeDeferred(self._watches.ask, question, call_id, link)
+        else:
+            answered = maybeDeferred(self.answer, question)
         answered.addErrback(self._failed)
         answered.addCallback(self._reply, call_id, link)
 
     def _reply(self, reply: Reply, call_id: int, link: Link) -> None:
         if link.closed:
             return
-        payload = encode(reply)
+        payload, app_id = encode(reply), self._channel.app_id
         if len(payload) > self._channel.message_bytes_max:
-            link.error(call_id, ErrorCode.FAILED, "the answer is too long")
+            link.error(call_id, ErrorCode.FAILED, "the answer is too long", app_id)
         else:
-            link.reply(call_id, payload, self._channel.app_id)
+            link.reply(call_id, payload, app_id)
 
     def _failed(self, failure: Failure) -> Failed:
         if failure.check(MycorrizalError) is None:
@@ -96,12 +110,12 @@ class PulseServer:
 
     def cancelled(self, call_id: int, link: Link) -> None:
         """Pulse waits no more: what it asked for is done all the same."""
+        self._watches.cancelled(call_id, link)
 
     # -- answers ------------------------------------------------------------------
 
     def answer(self, question: Question) -> Deferred[Any] | Reply:
         """The answer to a question, or a Deferred of it."""
-        cache = self._mycel.cache
         match question:
             case AskStatus():
                 return self.status()
@@ -110,50 +124,49 @@ class PulseServer:
             case AskSend(application, data, node_ids):
                 sender = self._nodosum.applications.get(application)
                 return sender.send(data, node_ids).addCallback(lambda _: Ok())
-            case AskCreate(bucket, ttl_s, max_entries, max_bytes, replicas):
-                created = cache.create_bucket(
-                    bucket,
-                    ttl_s=ttl_s,
-                    max_entries=max_entries,
-                    max_bytes=max_bytes,
-                    replicas=replicas,
-                )
-                return created.addCallback(lambda _: Ok())
-            case AskPut(bucket, key, value, ttl_s):
-                put = cache.put(bucket, key, value, ttl_s)
-                return put.addCallback(lambda copies: Ok(copies=copies))
-            case AskGet(bucket, key):
-                found = cache.entry(bucket, key)
-                return found.addCallback(
-                    lambda e: Value(e.value, e.remaining_s) if e else Value(None)
-                )
-            case AskDelete(bucket, key):
-                return cache.delete(bucket, key).addCallback(Ok)
-            case AskTtl(bucket, key, ttl_s):
-                return cache.put_ttl(bucket, key, ttl_s).addCallback(Ok)
+            case AskLeave(node_id):
+                return self._have_leave(node_id)
             case Echo():
                 return Ok()
+            case AskWatch():
+                raise LocalProtocolError("a watch belongs to its link")
+            case _:
+                return answer_about_cache(self._mycel.cache, question)
 
     def _ping(self, node_id: str) -> Deferred[RoundTrip]:
         if node_id == self._nodosum.me.node_id:
             return succeed(RoundTrip(node_id, 0.0))
-        link = self._nodosum.applications.links.get(node_id)
-        if link is None:
-            return fail(PeerUnreachable([node_id]))
-        result: Deferred[RoundTrip] = Deferred()
         sent_at = self._runtime.now()
+
+        def replied(_: object) -> RoundTrip:
+            return RoundTrip(node_id, round((self._runtime.now() - sent_at) * 1000, 3))
+
+        return self._ask(node_id, Echo()).addCallback(replied)
+
+    def _ask(self, node_id: str, question: Question) -> Deferred[None]:
+        """Ask another node something whose answer says nothing."""
+        link = self._nodosum.applications.links.get(node_id)
+        result: Deferred[None] = Deferred()
 
         def replied(how: int, payload: bytes) -> None:
             if how == ANSWERED:
-                rtt_ms = (self._runtime.now() - sent_at) * 1000
-                result.callback(RoundTrip(node_id, rtt_ms))
+                result.callback(None)
             else:
                 result.errback(PeerUnreachable([node_id]))
 
-        deadline = sent_at + PING_TIMEOUT_S
-        if not self._channel.call(link, encode(Echo()), replied, deadline):
+        deadline = self._runtime.now() + PING_TIMEOUT_S
+        if link is None or not self._channel.call(
+            link, encode(question), replied, deadline
+        ):
             return fail(PeerUnreachable([node_id]))
         return result
+
+    def _have_leave(self, node_id: str) -> Ok | Deferred[Ok]:
+        if node_id != self._nodosum.me.node_id:
+            return self._ask(node_id, AskLeave(node_id)).addCallback(lambda _: Ok())
+        self._log.info("Asked by pulse to leave the cluster")
+        self._runtime.call_later(LEAVE_PAUSE_S, self._leave)
+        return Ok()
 
     def status(self) -> Status:
         """How this node is."""
@@ -188,9 +201,8 @@ class PulseServer:
             self._mycel.under_replicated(),
         )
 
-    @staticmethod
-    def _member(peer: Peer) -> MemberStatus:
-        node = peer.node
+    def _member(self, peer: Peer) -> MemberStatus:
+        node = self._nodosum.seen(peer)
         rtt_ms = None if peer.rtt_s is None or not peer.up else peer.rtt_s * 1000
         return MemberStatus(
             node.id,
@@ -200,6 +212,7 @@ class PulseServer:
             peer.version,
             peer.host,
             node.labels,
+            "up" if peer.linked else f"via {node.via}" if node.via else "down",
         )
 
     def _bucket(self, settings: BucketSettings) -> BucketStatus:
@@ -218,4 +231,5 @@ class PulseServer:
             settings.max_entries,
             settings.max_bytes,
             settings.replicas,
+            settings.write,
         )

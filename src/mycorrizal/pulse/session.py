@@ -23,10 +23,24 @@ from mycorrizal.errors import (
     LinkLost,
     MycorrizalError,
 )
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S
 from mycorrizal.nodosum.wire.limits import RejectCode
 from mycorrizal.pulse.access import Access, find_access
-from mycorrizal.pulse.client import CannotConnect, NodeRefused, PulseClient
-from mycorrizal.pulse.messages import Failed, Question, Reply
+from mycorrizal.pulse.client import (
+    CONNECT_TIMEOUT_S,
+    CannotConnect,
+    NodeBusy,
+    NodeRefused,
+    PulseClient,
+)
+from mycorrizal.pulse.messages import (
+    AskPing,
+    AskSend,
+    AskStatus,
+    Failed,
+    Question,
+    Reply,
+)
 from mycorrizal.pulse.render import printable
 from mycorrizal.runtime import Runtime
 
@@ -38,11 +52,17 @@ EXIT_INTERRUPTED = 130
 
 #: What one call may take, in all.
 COMMAND_TIMEOUT_S = 5.0
+#: And what it may take if the node has to ask others for it.
+CACHE_TIMEOUT_S = CONNECT_TIMEOUT_S + OPERATION_TIMEOUT_S
 
 _Reply = TypeVar("_Reply", bound=Reply)
 
 #: Asks one question; raises what `PulseClient` fails with.
 Converse = Callable[[Access, Question], Reply]
+#: What to ask next, given the answer to the question before; None: nothing.
+Following = Callable[[Reply], Question | None]
+#: Asks one question after the other on one connection; as `Converse`.
+Talk = Callable[[Access, Question, Following], Reply]
 
 
 class Trouble(click.ClickException):
@@ -80,13 +100,37 @@ async def ask_once(
     runtime: Runtime,
     client: PulseClient,
     question: Question,
-    timeout_s: float = COMMAND_TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> Reply:
     """Connect, ask, and close; for all of it there is one timeout."""
+    if timeout_s is None:
+        at_once = isinstance(question, (AskStatus, AskPing, AskSend))
+        timeout_s = COMMAND_TIMEOUT_S if at_once else CACHE_TIMEOUT_S
+    return await ask_in_turn(runtime, client, question, lambda reply: None, timeout_s)
+
+
+async def ask_in_turn(
+    runtime: Runtime,
+    client: PulseClient,
+    question: Question,
+    following: Following,
+    timeout_s: float = COMMAND_TIMEOUT_S,
+) -> Reply:
+    """
+    Connect, ask one question after the other, and close.
+
+    :param timeout_s: For each of them; the first includes the connecting.
+    :return: The last answer.
+    """
     ends_at = runtime.now() + timeout_s
     await client.connect()
     try:
-        reply = await client.ask(question, ends_at - runtime.now())
+        while True:
+            reply = await client.ask(question, ends_at - runtime.now())
+            another = following(reply)
+            if another is None:
+                break
+            question, ends_at = another, runtime.now() + timeout_s
     except BaseException:
         client.abort()
         raise
@@ -97,6 +141,15 @@ async def ask_once(
 def converse(access: Access, question: Question) -> Reply:
     """
     Ask a node a question, with the process's reactor; once per process.
+
+    :raises MycorrizalError: What `PulseClient` fails with.
+    """
+    return talk(access, question, lambda reply: None)
+
+
+def talk(access: Access, question: Question, following: Following) -> Reply:
+    """
+    As `converse`, with more questions.
 
     :raises MycorrizalError: What `PulseClient` fails with.
     """
@@ -115,7 +168,8 @@ def converse(access: Access, question: Question) -> Reply:
             turning.stop()
 
     def begin() -> None:
-        asking = ask_once(runtime, access.client(runtime), question)
+        client = access.client(runtime)
+        asking = ask_in_turn(runtime, client, question, following)
         Deferred.fromCoroutine(asking).addBoth(ended)
 
     turning.callWhenRunning(begin)
@@ -142,6 +196,7 @@ class Session:
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
     options: dict[str, str] = attrs.field(factory=dict)
     as_json: bool = False
+    talk: Talk = talk
 
     def ask(self, question: Question, kind: type[_Reply]) -> _Reply:
         """
@@ -150,12 +205,35 @@ class Session:
         :param kind: What its answer must be.
         :raises Trouble: It is not.
         """
+        return self._ask(lambda access: self.converse(access, question), kind)
+
+    def follow(
+        self,
+        question: Question,
+        kind: type[_Reply],
+        following: Callable[[_Reply], Question | None],
+    ) -> _Reply:
+        """
+        Ask the node one question after the other.
+
+        :param kind: What its answers must be.
+        :param following: What to ask next; None: nothing.
+        :return: The last answer.
+        :raises Trouble: An answer is not of that kind.
+        """
+
+        def next_one(reply: Reply) -> Question | None:
+            return following(reply) if isinstance(reply, kind) else None
+
+        return self._ask(lambda access: self.talk(access, question, next_one), kind)
+
+    def _ask(self, ask: Callable[[Access], Reply], kind: type[_Reply]) -> _Reply:
         try:
             access = find_access(self.options, self.environment)
         except ConfigError as error:
             raise WrongUsage(str(error)) from None
         try:
-            reply = self.converse(access, question)
+            reply = ask(access)
         except MycorrizalError as error:
             raise trouble(error, access) from None
         if isinstance(reply, Failed):
@@ -175,6 +253,8 @@ def trouble(error: MycorrizalError, access: Access) -> Trouble:
     """What to say when a node could not be asked, and what to do about it."""
     place, sentence = access.place, str(error)
     match error:
+        case NodeBusy():
+            return Trouble(f"{sentence}; try again in a moment")
         case CannotConnect():
             advice = "is a node running there? --node HOST:PORT names another"
             return Unreachable(f"{sentence}; {advice}")

@@ -21,6 +21,7 @@ What can go wrong: `World` (latency, loss, bandwidth, partitions, names) and
 from mycorrizal.testing.cluster import SimCluster, seeds
 from mycorrizal.testing.host import Farewell, Host, HostState
 from mycorrizal.testing.mixin import SimClusterMixin
+from mycorrizal.testing.name_server import SimNameServer
 from mycorrizal.testing.names import Names
 from mycorrizal.testing.network import Segmentation
 from mycorrizal.testing.reactor import SimReactor
@@ -40,6 +41,8 @@ __all__ = [
     "Segmentation",
     "Names",
     "StepLimitExceeded",
+    # name_server.py: a DNS server on a host
+    "SimNameServer",
     # host.py: one machine and its process
     "Host",
     "HostState",

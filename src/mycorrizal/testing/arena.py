@@ -16,6 +16,9 @@ from mycorrizal.testing.plans import Plan
 #: Nodes that a storm may have, with those that join.
 NODES_MAX = 9
 
+#: Whoever goes is missed within this, in seconds.
+NOTICED_S = 10.0
+
 
 class Arena(SimCluster):
     """
@@ -29,6 +32,7 @@ class Arena(SimCluster):
     :ivar gone: The nodes that left, or are about to, and do not come back.
     :ivar crashed: The nodes whose last process died.
     :ivar died_at: By number, when that was.
+    :ivar changes: When nodes came or went, whichever.
     :ivar stopped_at: By number, when the node last stopped in good order.
     """
 
@@ -40,6 +44,7 @@ class Arena(SimCluster):
         self.crashed: set[int] = set()
         self.died_at: dict[int, float] = {}
         self.stopped_at: dict[int, float] = {}
+        self.changes: list[float] = []
         self._set_up = setup
         names = [f"n{number}" for number in range(plan.size)]
         addresses = [f"10.0.0.{number + 1}" for number in range(plan.size)]
@@ -49,6 +54,7 @@ class Arena(SimCluster):
             start=False,
             static=names if plan.by_name else addresses,
         )
+        self.evictions.upset = self.upset
         self.world.latency_ms(*plan.latency_ms)
         self.world.udp_loss = plan.udp_loss
         self.world.udp_duplicate = plan.udp_duplicate
@@ -57,6 +63,7 @@ class Arena(SimCluster):
     def _node(self, host: Host) -> Mycorrizal:
         node = super()._node(host)
         number = number_of(node.node_id)
+        self.changes.append(self.world.now_s)
         self.lives[number] = self.lives.get(number, 0) + 1
         self.born_at[number] = self.world.now_s
         self._set_up(node, self.lives[number])
@@ -90,6 +97,7 @@ class Arena(SimCluster):
         self.leaving.discard(number)
         self.crashed.add(number)
         self.died_at[number] = self.world.now_s
+        self.changes.append(self.world.now_s)
         super().crash(number, peers)
 
     def restart(self, number: int) -> Mycorrizal:
@@ -110,9 +118,14 @@ class Arena(SimCluster):
             self.leaving.discard(number)
             self._running.discard(number)
             self.stopped_at[number] = self.world.now_s
+            self.changes.append(self.world.now_s)
             then()
 
         self.perform(number, lambda: node.stopService().addBoth(stopped))
+
+    def upset(self, since: float, until: float) -> bool:
+        """Whether nodes came or went between two times, or just before."""
+        return any(since - NOTICED_S <= t <= until for t in self.changes)
 
     def left_over(self, number: int) -> list[str]:
         """What a stopped node has left in its process."""

@@ -7,7 +7,8 @@ is not simulated can ever have one.  `CANARIES` says which storm finds each, so
 that it can be played again, and how many seeds the search for it took; nothing
 is wrong in the same storm without the bug.
 
-A search: ``python -m mycorrizal.testing.swarm --canary NAME --profile P``.
+A search: ``python -m mycorrizal.testing.search``.  One storm with one of them:
+``python -m mycorrizal.testing.swarm --canary NAME --profile P``.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import attrs
+import msgspec
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.mycel.messages import NEVER, Done, Push
+from mycorrizal.mycel.messages import NEVER, Done
+from mycorrizal.mycel.operations import replica
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.writing import Writes
-from mycorrizal.mycel.settling import Settling
-from mycorrizal.mycel.slots import handoff
-from mycorrizal.mycel.slots.handoff import Handoff
-from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.slots import leveling
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.dropping import Dropping
+from mycorrizal.mycel.slots.slotset import slots_of
 from mycorrizal.mycel.store import Bucket, Cause
 from mycorrizal.nodosum import liveness
 from mycorrizal.nodosum.flow import FRAME_COST_BYTES, Flow
@@ -108,45 +111,54 @@ def _no_tombstone(
     return merged
 
 
-def _stale_primary(original: Any, view: View, members: Any) -> Any:
-    was = list(view.placement.primaries)
-    changed = original(view, members)
-    for slot, primary in enumerate(was):
-        if primary in view.members:
-            view.placement.primaries[slot] = primary
-    return changed
-
-
 def _ask_nobody(
     original: Any, primary: Primary, bucket: Any, slot: int, request: Any, *rest: Any
 ) -> None:
     primary._perform_settled(bucket, slot, request, *rest)
 
 
-def _no_tombstones_pushed(original: Any, here: Handoff, batch: Any) -> None:
-    values = tuple(it for it in batch.push.entries if it.value is not None)
-    original(here, attrs.evolve(batch, push=Push(batch.push.bucket, values)))
+def _no_tombstones_sent(original: Any, entries: Any, now: float) -> Any:
+    return original([it for it in entries if it.value is not None], now)
 
 
-def _drop_before_push(original: Any, here: Handoff, **how: Any) -> None:
-    view = here._view
-    for bucket in here._buckets.by_name.values():
-        for slot in range(len(view.unsettled)):
-            owners = view.placement.owners(slot, bucket.owners)
-            if bucket.store.count(slot) and view.me not in owners:
-                bucket.store.drop_slot(slot, Cause.MOVED)
-    original(here, **how)
+def _drop_at_once(original: Any, dropping: Dropping) -> None:
+    for bucket in dropping._buckets.by_name.values():
+        for slot in slots_of(dropping._foreign(bucket)):
+            bucket.store.drop_slot(slot, Cause.MOVED)
 
 
-def _through_at_once(
-    original: Any, settling: Settling, question: Any, done: Any
-) -> None:
-    settling._clock.observe(question.clock)
-    done(Done(existed=True))
+def _no_fence(original: Any, claims: Claims, life: Any, slot: int) -> None:
+    return None
+
+
+def _win_at_once(original: Any, claims: Claims) -> Any:
+    claims._owed.clear()
+    return original(claims)
+
+
+def _always_yes(original: Any, claims: Claims) -> Any:
+    return []
+
+
+def _no_late_links(original: Any, claims: Claims, node_key: bytes, now: float) -> Any:
+    claims._asking.discard(node_key)
+    return claims._go_on(now)
+
+
+def _nothing_held(original: Any, claims: Claims, *about: Any) -> Any:
+    answer, effects = original(claims, *about)
+    return msgspec.structs.replace(answer, held=bytes(len(answer.held))), effects
 
 
 def _never_expires(original: Any, deadline: float, now: float) -> int:
     return NEVER
+
+
+def _one_more(original: Any, bucket: Bucket, kept: Any, now: float) -> None:
+    original(bucket, kept, now)
+    oldest = bucket._led.newer
+    if oldest is not bucket._led and oldest is not kept:
+        bucket._lose(oldest, Cause.MOVED)
 
 
 def _forget_clocks(original: Any, clock: HybridClock, stamp: int) -> None:
@@ -189,7 +201,12 @@ def _trust_responders(original: Any, shake: Handshake, proof: bytes) -> Any:
     return original(shake, shake._proof(handshake._RESPONDER)[1])
 
 
-def _never_dead(original: Any, peer: Any, config: Any, now: float) -> list[Any]:
+def _no_transcript(original: Any, shake: Handshake) -> bytes:
+    # What was said is not part of the proof.
+    return bytes(32)
+
+
+def _never_dead(original: Any, peer: Any, *arguments: Any) -> list[Any]:
     return []
 
 
@@ -230,35 +247,56 @@ CANARIES: Final[dict[str, Canary]] = {
         "a delete leaves no tombstone",
         (Bucket, "merge", _no_tombstone),
     ),
-    "stale-primary": _canary(
-        "restarts", 0, 1, "acknowledged",
-        "who was primary of a slot stays so as long as it lives",
-        (View, "change", _stale_primary),
-    ),
     "ask-nobody": _canary(
-        "restarts", 9, 10, "acknowledged",
+        "restarts", 18, 19, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
     "push-no-tombstones": _canary(
         "restarts", 0, 1, "copies",
-        "a push leaves out tombstones",
-        (Handoff, "_send", _no_tombstones_pushed),
+        "what is sent to new owners leaves out tombstones",
+        (leveling, "pushed", _no_tombstones_sent),
+        (replica, "pushed", _no_tombstones_sent),
     ),
     "drop-early": _canary(
         "restarts", 18, 19, "acknowledged",
-        "slots that have moved are dropped before they were pushed",
-        (Handoff, "begin", _drop_before_push),
+        "slots that have moved are dropped before others hold them",
+        (Dropping, "go_on", _drop_at_once),
     ),
-    "through-early": _canary(
-        "crashes", 3, 4, "copies",
-        "a node says that it has pushed all before it has",
-        (Settling, "asked", _through_at_once),
+    "no-fence": _canary(
+        "all", 0, 1, "acknowledged",
+        "copies are taken from whoever sends them",
+        (Claims, "takes_copy", _no_fence),
+    ),
+    "claim-at-once": _canary(
+        "all", 0, 1, "acknowledged",
+        "a claimant waits for nobody's answer",
+        (Claims, "_win", _win_at_once),
+    ),
+    "always-yes": _canary(
+        "all", 0, 1, "acknowledged",
+        "every claim is agreed to, whoever was promised the slot",
+        (Claims, "_promised", _always_yes),
+    ),
+    "no-late-links": _canary(
+        "all", 0, 1, "acknowledged",
+        "a primary does not tell those who link later",
+        (Claims, "link_up", _no_late_links),
+    ),
+    "nothing-held": _canary(
+        "all", 0, 1, "acknowledged",
+        "who agrees to a claim does not say that it holds copies",
+        (Claims, "claimed", _nothing_held),
     ),
     "immortal-copies": _canary(
         "restarts", 4, 5, "expired",
         "copies that are pushed live for ever",
-        (handoff, "remaining_ms", _never_expires),
+        (leveling, "remaining_ms", _never_expires),
+    ),
+    "one-more": _canary(
+        "calm", 3, 4, "acknowledged",
+        "a bucket that evicts loses one value more, which it does not count",
+        (Bucket, "_make_room", _one_more),
     ),
     "deaf-clock": _canary(
         "clocks", 1, 2, "order",
@@ -271,12 +309,12 @@ CANARIES: Final[dict[str, Canary]] = {
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 5, 6, "delivery",
+        "network", 18, 19, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
     "sent-twice": _canary(
-        "calm", 0, 1, "messages",
+        "calm", 1, 2, "messages",
         "a message is sent twice",
         (Flow, "post", _twice),
         (Flow, "post_patiently", _twice),
@@ -286,6 +324,11 @@ CANARIES: Final[dict[str, Canary]] = {
         "any proof of knowing the secret is taken",
         (Handshake, "_auth_i", _trust_initiators),
         (Handshake, "_auth_r", _trust_responders),
+    ),
+    "no-transcript": _canary(
+        "partitions", 7, 8, "greetings",
+        "proofs say nothing of how the nodes greeted each other",
+        (Handshake, "_transcript_hash", _no_transcript),
     ),
     "immortal-nodes": _canary(
         "crashes", 2, 3, "death",

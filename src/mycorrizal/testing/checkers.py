@@ -9,9 +9,17 @@ returns one line for each thing that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import attrs
 
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.service import Mycorrizal
+from mycorrizal.testing.evictions import Evictions
+
+#: Copies with less to live than this, in seconds, need not be anywhere: they
+#: live from when they arrive, and by clocks of their own.
+ABOUT_TO_EXPIRE_S: Final = 2.0
 
 
 def views_differ(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
@@ -30,8 +38,14 @@ def views_differ(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
             yield f"{node_id} knows buckets {table}, not {tables[nodes[0].node_id]}"
 
 
-def copies_are_wrong(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
-    """Each key is on exactly its owners, in one version with one value."""
+def copies_are_wrong(
+    nodes: Sequence[Mycorrizal], evictions: Evictions | None = None
+) -> Iterator[str]:
+    """
+    Each key is on exactly its owners, in one version with one value.
+
+    :param evictions: What nodes have let go: an owner need not have that.
+    """
     by_key = {node.nodosum.me.node_key: node for node in nodes}
     buckets = {name for node in nodes for name in node.mycel.buckets.by_name}
     for name in sorted(buckets):
@@ -40,29 +54,39 @@ def copies_are_wrong(nodes: Sequence[Mycorrizal]) -> Iterator[str]:
                 node_key: _held(node, name, slot) for node_key, node in by_key.items()
             }
             if any(held.values()):
-                yield from _compare(name, slot, held, by_key)
+                yield from _compare(name, slot, held, by_key, evictions)
 
 
-def _held(
-    node: Mycorrizal, name: str, slot: int
-) -> dict[bytes, tuple[int, bytes, bytes | None]]:
+@attrs.frozen
+class _Copy:
+    """What one node holds of a key; `remaining_s` is its time to live."""
+
+    version: tuple[int, bytes]
+    value: bytes | None
+    remaining_s: float
+
+
+_Held = dict[bytes, dict[bytes, _Copy]]
+
+
+def _held(node: Mycorrizal, name: str, slot: int) -> dict[bytes, _Copy]:
     bucket = node.mycel.buckets.by_name.get(name)
     if bucket is None or not bucket.store.count(slot):
         return {}
     now = node.runtime.now()
     return {
-        entry.key: (entry.stamp, entry.origin, entry.value)
+        entry.key: _Copy(entry.version, entry.value, entry.deadline - now)
         for entry in bucket.store.scan(slot, b"", bucket.store.count(slot))
-        # What is about to expire may be gone from one node and not another.
-        if entry.deadline > now + 2
+        if entry.deadline > now
     }
 
 
 def _compare(
     name: str,
     slot: int,
-    held: dict[bytes, dict[bytes, tuple[int, bytes, bytes | None]]],
+    held: _Held,
     by_key: dict[bytes, Mycorrizal],
+    evictions: Evictions | None,
 ) -> Iterator[str]:
     # Not all know the bucket where something is wrong.
     node = next(it for it in by_key.values() if name in it.mycel.buckets.by_name)
@@ -70,12 +94,33 @@ def _compare(
         node.mycel.view.placement.owners(slot, node.mycel.buckets.by_name[name].owners)
     )
     for key in sorted({key for copies in held.values() for key in copies}):
-        holders = {node_key for node_key, copies in held.items() if key in copies}
+        found = {owner: copies[key] for owner, copies in held.items() if key in copies}
+        last = {o: c for o, c in found.items() if c.remaining_s > ABOUT_TO_EXPIRE_S}
+        if not last or _lapsed(name, key, last, by_key):
+            continue
         place = f"{name}/{key!r} in slot {slot}"
-        if holders != owners:
-            on = sorted(by_key[node_key].node_id for node_key in holders)
+        lacking = {by_key[owner] for owner in owners - found.keys()}
+        if evictions is not None and lacking:
+            stamp, origin = max(copy.version for copy in last.values())
+            lacking -= evictions.by(name, key, (stamp, origin.hex()))
+        if lacking or last.keys() - owners:
+            on = sorted(by_key[node_key].node_id for node_key in found)
             wanted = sorted(by_key[node_key].node_id for node_key in owners)
             yield f"{place} is on {on}, its owners are {wanted}"
-        versions = {copies[key] for copies in held.values() if key in copies}
+        versions = {(copy.version, copy.value) for copy in last.values()}
         if len(versions) > 1:
-            yield f"{place} has {len(versions)} versions: {sorted(versions)[:3]}"
+            some = sorted(versions, key=repr)[:3]
+            yield f"{place} has {len(versions)} versions: {some}"
+
+
+def _lapsed(
+    name: str,
+    key: bytes,
+    found: dict[bytes, Any],
+    by_key: dict[bytes, Mycorrizal],
+) -> bool:
+    """Whether all that is left is what keeps an older value from coming back."""
+    tables = [node.mycel.buckets.by_name.get(name) for node in by_key.values()]
+    return all(copy.value is None for copy in found.values()) and any(
+        table is not None and table.store.lapsed(key) for table in tables
+    )

@@ -14,6 +14,7 @@ from mycorrizal.config import Config
 from mycorrizal.nodosum import PeerState, new_secret
 from mycorrizal.service import Mycorrizal
 from mycorrizal.testing.checkers import copies_are_wrong, views_differ
+from mycorrizal.testing.evictions import Evictions
 from mycorrizal.testing.host import Farewell, Host, HostState
 from mycorrizal.testing.tls import SimTls
 from mycorrizal.testing.world import World
@@ -46,6 +47,7 @@ class SimCluster:
     :param settings: Of `mycorrizal.Config`, for all nodes.
     :ivar world: The simulated network, for finer faults.
     :ivar nodes: The nodes, in order; one that crashed stays until restarted.
+    :ivar evictions: What nodes have let go for want of room.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class SimCluster:
         **settings: Any,
     ) -> None:
         self.world = World(seed)
+        self.evictions = Evictions(lambda: self.world.now_s)
         self.hosts = [self.world.host(f"n{number}") for number in range(size)]
         self._setup = setup
         self._settings = {
@@ -75,6 +78,7 @@ class SimCluster:
         host.runtime.tls = SimTls()
         settings = {"listen": host.address, "node_id": host.name, "host": host.name}
         node = Mycorrizal(host.reactor, Config(**{**settings, **self._settings}))
+        self.evictions.set_up(node)
         if self._setup is not None:
             self._setup(node)
         return node
@@ -172,9 +176,38 @@ class SimCluster:
             *([self.hosts[number] for number in group] for group in groups)
         )
 
+    def cut(self, a: int, b: int, *, one_way: bool = False) -> None:
+        """
+        Cut two nodes from each other; bytes wait until `heal`.
+
+        :param one_way: Only what the first says to the second.
+        """
+        self.world.cut(self.hosts[a], self.hosts[b], one_way)
+
     def heal(self) -> None:
         """Undo all cuts."""
         self.world.heal()
+
+    def slow(
+        self,
+        a: int,
+        b: int,
+        bytes_per_s: float | None = None,
+        *,
+        latency_ms: float | None = None,
+    ) -> None:
+        """
+        Make what lies between two nodes slow, both ways.
+
+        :param bytes_per_s: Its bandwidth; None: any.
+        :param latency_ms: Of one way, for each byte; None: as everywhere.
+        """
+        ends = self.hosts[a], self.hosts[b]
+        self.world.slow(*ends, bytes_per_s)
+        for link in (self.world.link(*ends), self.world.link(*ends[::-1])):
+            link.latency = None
+        if latency_ms is not None:
+            self.world.latency_ms(latency_ms, latency_ms, ends)
 
     # -- what is so -------------------------------------------------------------
 
@@ -185,10 +218,7 @@ class SimCluster:
 
     def converged(self) -> bool:
         """Whether it is formed, and no slot or copy is on its way."""
-        return self.formed() and not any(
-            node.mycel.view.waiting_for or node.mycel.under_replicated()
-            for node in self.running
-        )
+        return self.formed() and all(node.mycel.moves.settled for node in self.running)
 
     def check_invariants(self) -> None:
         """
@@ -200,7 +230,7 @@ class SimCluster:
         problems = [
             *self.world.errors(),
             *views_differ(self.running),
-            *copies_are_wrong(self.running),
+            *copies_are_wrong(self.running, self.evictions),
         ]
         if problems:
             raise AssertionError(self.world.story("; ".join(problems)))

@@ -18,6 +18,7 @@ from mycorrizal.testing.arena import NODES_MAX, Arena
 from mycorrizal.testing.cluster import SECRET
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.host import Farewell, HostState
+from mycorrizal.testing.meddler import Meddler
 from mycorrizal.testing.plans import Fault, changes_members
 from mycorrizal.testing.tls import SimTls
 
@@ -26,6 +27,8 @@ PAUSE_SPLITS_S: Final = 4.0
 #: Cuts of one pair follow each other after this, so that together they are no
 #: longer than each.
 CUT_REST_S: Final = 8.0
+#: Soon after its wall clock was set, a process is woken by its watchdog.
+NOTICED_S: Final = 0.3
 #: How often a patient fault looks whether it may happen now.
 PATIENCE_S: Final = 0.25
 #: The secret of those who do not know the cluster's.
@@ -79,6 +82,7 @@ class Nemesis:
             kinds.NAMES: self._lose_names,
             kinds.RAISING: self._raise,
             kinds.STRANGER: self._stranger,
+            kinds.MEDDLER: self._meddle,
         }
 
     def begin(self, faults: Iterable[Fault]) -> None:
@@ -272,10 +276,31 @@ class Nemesis:
         self.arena.world.names.update(self._names)
         self._names.clear()
 
+    def _meddle(self, fault: Fault) -> bool:
+        pair, arena = self._pair(fault), self.arena
+        if pair is None:
+            return False
+
+        def ready() -> bool:
+            # Whoever is just starting gives up when all refuse it.
+            return all(map(arena.awake, pair))
+
+        if not ready():
+            return False
+        a, b = (arena.hosts[number] for number in pair)
+        arena.world.rewrite(a, b, Meddler(fault.how, ready).rewrite)
+        arena.world.reset(a, b)
+        self._later(fault.for_s, arena.world.rewrite, a, b, None)
+        return True
+
     # -- clocks, applications, strangers --------------------------------------
 
     def _clock(self, fault: Fault) -> bool:
-        self.arena.hosts[self._number(fault)].jump_wall(fault.strength)
+        host = self.arena.hosts[self._number(fault)]
+        host.jump_wall(fault.strength)
+        reactor, runtime = host.reactor, host.runtime
+        # There are no threads here, and so nobody else to notice it.
+        self._later(NOTICED_S, reactor.perform, lambda _: runtime.poke())
         return True
 
     def _drift(self, fault: Fault) -> bool:
@@ -331,6 +356,7 @@ class Nemesis:
                 if a is not b:
                     world.slow(a, b, None)
                     world.lossy(a, b, None)
+                    world.rewrite(a, b, None)
         self._find_names()
         self.raising.clear()
         for stranger in self.strangers:

@@ -30,6 +30,10 @@ RETRANSMIT_S_MAX = 1.0
 #: What waits for the bandwidth of a slow link, beyond which datagrams are lost.
 QUEUE_S_MAX = 0.5
 
+#: What somebody on the way makes of bytes: given the connection's number and
+#: what was written at once, as many bytes.
+Rewrite = Callable[[int, bytes], bytes]
+
 #: Latency of a host to itself.
 _LOOPBACK_S = 0.00002
 
@@ -50,6 +54,7 @@ class Link:
         the network's.
     :ivar udp_loss: Fraction of datagrams lost; None for the network's.
     :ivar ticks_per_byte: The inverse of the bandwidth; 0 when unlimited.
+    :ivar rewrite: What is made of TCP bytes on the way; None: nothing.
     """
 
     __slots__ = (
@@ -60,6 +65,7 @@ class Link:
         "latency",
         "udp_loss",
         "ticks_per_byte",
+        "rewrite",
         "_busy_until",
         "_blocked_since",
         "_stalled",
@@ -73,6 +79,7 @@ class Link:
         self.latency: tuple[int, int] | None = None
         self.udp_loss: float | None = None
         self.ticks_per_byte = 0.0
+        self.rewrite: Rewrite | None = None
         self._busy_until = 0
         self._blocked_since = 0
         self._stalled: dict[Stallable, None] = {}
@@ -128,6 +135,7 @@ class Network(Timeline):
     :ivar udp_duplicate: Fraction of datagrams that arrive twice.
     :ivar udp_corrupt: Fraction of datagrams of which one bit is flipped.
     :ivar segmentation: How TCP bytes are cut on their way.
+    :ivar rewritten: Numbers of the TCP connections of which bytes were changed.
     """
 
     def __init__(
@@ -144,6 +152,7 @@ class Network(Timeline):
         self.udp_corrupt = 0.0
         self.segmentation: Segmentation = "whole"
         self.latency = (0, 0)
+        self.rewritten: set[int] = set()
         self.draw = self.stream("net").random
         self._links: dict[tuple[Host, Host | None], Link] = {}
         self.latency_ms(0.2, 0.5)
@@ -232,6 +241,36 @@ class Network(Timeline):
         """
         for link in self._both_ways(a, b, one_way):
             link.udp_loss = fraction
+
+    # -- somebody on the way --------------------------------------------------
+
+    def rewrite(
+        self,
+        a: Host | str,
+        b: Host | str,
+        rewrite: Rewrite | None,
+        one_way: bool = False,
+    ) -> None:
+        """
+        Let somebody between `a` and `b` change what TCP carries.
+
+        :param rewrite: Called with the connection's number and each piece of
+            bytes that is written at once; returns as many bytes. None: nobody.
+        :param one_way: Only from `a` to `b`.
+        """
+        for link in self._both_ways(a, b, one_way):
+            link.rewrite = rewrite
+
+    def reset(self, a: Host | str, b: Host | str) -> None:
+        """
+        Forge a reset to both ends of each TCP connection between two hosts, as
+        somebody on the way can.
+        """
+        here, there = self.at(a), self.at(b)
+        for host, other in ((here, there), (there, here)):
+            for connection in list(host.reactor.connections):
+                if connection.peer.host is other:
+                    connection.forged_reset()
 
     # -- partitions -----------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import attrs
 
 from mycorrizal.testing import profiles as kinds
+from mycorrizal.testing.meddler import HOW
 from mycorrizal.testing.network import Segmentation
 from mycorrizal.testing.profiles import PROFILES, Profile
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 #: Most nodes have three or five; the others find what is special there.
 SIZES: Final = (1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7)
 REPLICAS: Final = (0, 1, 1, 1, 2)
-#: Faults of one storm.
+#: Faults of one storm, but for kinds that are drawn later.
 FAULTS_MAX: Final = 24
 #: A simulated window arrives in one piece: on a slower link a node would not be
 #: heard for as long as that takes.
@@ -90,6 +91,7 @@ class Plan:
 
     :ivar rate: Operations per second of each client.
     :ivar latency_ms: Least and mean.
+    :ivar room: Entries and bytes that a node has room for in the small bucket.
     :ivar by_name: Nodes look for each other by name, not by address.
     """
 
@@ -105,6 +107,7 @@ class Plan:
     udp_duplicate: float
     segmentation: Segmentation
     by_name: bool
+    room: tuple[int | None, int | None]
     faults: tuple[Fault, ...]
 
 
@@ -123,6 +126,7 @@ def draw_plan(seed: int, name: str) -> Plan:
     storm_s = dice.between(20, 60) if name == "calm" else dice.between(40, 120)
     least_ms = dice.one_of((0.1, 0.1, dice.scale(0.1, 20)))
     mean_ms = least_ms + dice.one_of((0.2, dice.scale(0.2, 30)))
+    newer = _draw_newer(seed, profile, size, storm_s)
     return Plan(
         seed=seed,
         profile=name,
@@ -136,8 +140,17 @@ def draw_plan(seed: int, name: str) -> Plan:
         udp_duplicate=dice.one_of((0.0, 0.0, dice.between(0, 0.5))),
         segmentation=_segmentation(dice),
         by_name=dice.chance(0.3),
-        faults=_draw_faults(dice, profile, size, storm_s),
+        room=_room(Dice(f"{seed}/{name}/room")),
+        faults=tuple(
+            sorted([*_draw_faults(dice, profile, size, storm_s), *newer], key=_at)
+        ),
     )
+
+
+def _room(dice: Dice) -> tuple[int | None, int | None]:
+    # Never so few bytes that deletes must be forgotten.
+    entries, size_bytes = int(dice.between(2, 14)), int(dice.scale(35_000, 250_000))
+    return dice.one_of(((entries, None), (None, size_bytes), (entries, size_bytes)))
 
 
 def _segmentation(dice: Dice) -> Segmentation:
@@ -145,18 +158,31 @@ def _segmentation(dice: Dice) -> Segmentation:
     return "one-byte" if dice.chance(0.03) else dice.one_of(choices)
 
 
+def _draw_newer(seed: int, profile: Profile, size: int, storm_s: float) -> list[Fault]:
+    """Kinds of fault that came later: each is drawn apart from all else."""
+    faults: list[Fault] = []
+    for kind in profile.faults:
+        dice = Dice(f"{seed}/{profile.name}/{kind}")
+        if kind in kinds.NEWER and dice.chance(0.5):
+            for _ in range(1 + int(dice.random() * _often(kind, storm_s))):
+                at_s = dice.between(0, storm_s * 0.9)
+                faults.append(_draw(dice, kind, at_s, size))
+    return faults
+
+
 def _draw_faults(
     dice: Dice, profile: Profile, size: int, storm_s: float
-) -> tuple[Fault, ...]:
+) -> list[Fault]:
     # Which kinds exist at all differs from seed to seed: what is never seen
     # together would otherwise always be.
-    drawn = dice.some(profile.faults)
-    if profile.faults and not set(drawn) - {
+    choices = [kind for kind in profile.faults if kind not in kinds.NEWER]
+    drawn = dice.some(choices)
+    if choices and not set(drawn) - {
         kinds.NAMES,
         kinds.RAISING,
         kinds.STRANGER,
     }:
-        drawn.append(dice.one_of(profile.faults))
+        drawn.append(dice.one_of(choices))
     faults: list[Fault] = []
     for kind in drawn:
         for _ in range(1 + int(dice.random() * _often(kind, storm_s))):
@@ -169,7 +195,11 @@ def _draw_faults(
             down_s = dice.scale(0.01, 3)
             faults.append(Fault(at_s, down_s, kinds.RESTART, (number,)))
             at_s += down_s + pause_s
-    return tuple(sorted(faults, key=lambda fault: fault.at_s)[:FAULTS_MAX])
+    return sorted(faults, key=_at)[:FAULTS_MAX]
+
+
+def _at(fault: Fault) -> float:
+    return fault.at_s
 
 
 def _often(kind: str, storm_s: float) -> float:
@@ -203,6 +233,9 @@ def _draw(dice: Dice, kind: str, at_s: float, size: int) -> Fault:
         return Fault(at_s, dice.scale(1, 30), kind, pair, "", bytes_per_s)
     if kind == kinds.LOSSY:
         return Fault(at_s, dice.scale(1, 30), kind, pair, "", dice.between(0.1, 1))
+    if kind == kinds.MEDDLER:
+        how = dice.one_of(HOW)
+        return Fault(at_s, dice.scale(1, 10), kind, pair, how)
     if kind == kinds.RESTART:
         return Fault(at_s, dice.scale(0.01, 5), kind, (node,))
     if kind in (kinds.LEAVE, kinds.JOIN):

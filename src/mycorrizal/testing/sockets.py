@@ -217,6 +217,23 @@ class SimSocket(ABC):
             self._unread.append(mark)
             self.notice()
 
+    def rewritten(self, data: bytes) -> bytes:
+        """What somebody on the way makes of bytes that leave now."""
+        rewrite = self._link.rewrite
+        if rewrite is None:
+            return data
+        changed = rewrite(self.connection_id, data)
+        if len(changed) != len(data):
+            raise ValueError(f"{len(data)} bytes were made {len(changed)}")
+        if changed != data:
+            self.world.rewritten.add(self.connection_id)
+        return changed
+
+    def forged_reset(self) -> None:
+        """Somebody on the way says that the other end has reset it."""
+        if self._phase in (Phase.ACCEPTED, Phase.OPEN):
+            self._arrived_mark(Mark.RST)
+
     def _syn(self) -> None:
         if self.peer._phase is Phase.CLOSED:
             self._phase = Phase.CLOSED

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from mycorrizal.mycel.messages import Fetch, Push
-from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slot_messages import Push
 from mycorrizal.nodosum import MemberDied, MemberLeft
 from mycorrizal.nodosum.liveness import OWN_STALL_S
 from mycorrizal.service import Mycorrizal
@@ -24,8 +23,10 @@ OWNER_LOST: Final = "a write under way lost an owner"
 COPY_AGAIN: Final = "a write was sent to an owner again"
 SECOND_LINK: Final = "a second link was offered"
 LINK_REPLACED: Final = "a second link replaced the first"
-HANDOFF: Final = "a handoff was begun"
-HANDOFF_AGAIN: Final = "a handoff was begun again before it was complete"
+FETCHED: Final = "a new primary fetched what others hold"
+DENIED: Final = "a claim was denied"
+FENCED: Final = "a copy was refused, for its slot was promised to another"
+LATE: Final = "a write had an owner that was late"
 ENTRY_MOVED: Final = "an entry moved to a new owner"
 TOMBSTONE_MOVED: Final = "a tombstone moved to a new owner"
 OLDER_REFUSED: Final = "an older version was refused"
@@ -39,14 +40,18 @@ DEAD_ALIVE: Final = "a node was taken for dead while it lived"
 LEFT: Final = "a node left in good order"
 RETURNED: Final = "a node returned with the same id"
 REFUSED: Final = "a stranger was refused"
+REWRITTEN: Final = "a greeting was changed on its way"
 EXPIRED: Final = "an entry expired"
+EVICTED: Final = "a primary let an entry go for want of room"
+EVICTED_COPY: Final = "another owner let a copy go for want of room"
 
 #: What should happen sometimes.
 SOMETIMES: Final = (
-    ASKED_HOLDERS, OWNER_LOST, COPY_AGAIN, SECOND_LINK, LINK_REPLACED, HANDOFF,
-    HANDOFF_AGAIN, ENTRY_MOVED, TOMBSTONE_MOVED, OLDER_REFUSED, PASSED_ON,
+    ASKED_HOLDERS, OWNER_LOST, COPY_AGAIN, SECOND_LINK, LINK_REPLACED, FETCHED,
+    DENIED, FENCED, LATE, ENTRY_MOVED, TOMBSTONE_MOVED, OLDER_REFUSED, PASSED_ON,
     TRIED_AGAIN, INDETERMINATE, DISPUTE, FORGAVE, DEAD, DEAD_ALIVE, LEFT,
-    RETURNED, REFUSED, EXPIRED,
+    RETURNED, REFUSED, REWRITTEN, EXPIRED, EVICTED,
+    EVICTED_COPY,
 )  # fmt: skip
 
 
@@ -137,7 +142,7 @@ class Sometimes:
         called: set[Any] = set()
 
         def asks(*_: Any) -> str | None:
-            return ASKED_HOLDERS if view.waiting_for else None
+            return ASKED_HOLDERS
 
         def sends(write: Any, owner: bytes) -> str | None:
             again = (write.stamp, owner) in sent
@@ -160,34 +165,37 @@ class Sometimes:
 
         self._before(mycel._primary, "_fetch", asks)
         self._before(writes, "_send", sends)
-        self._before(writes, "members_changed", changes)
+        self._before(writes, "go_on", changes)
         self._before(mycel.channel, "call", calls)
         self._before(router, "passed_on", lambda *_: PASSED_ON)
 
     def _moves(self, node: Mycorrizal) -> None:
-        mycel = node.mycel
-        handoff, buckets = mycel._handoff, mycel.buckets
+        mycel, writes = node.mycel, node.mycel._writes
 
-        def begins(**_: Any) -> str:
-            again = handoff.epoch is None and handoff._round
-            return HANDOFF_AGAIN if again else HANDOFF
+        def takes(bucket: Any, slot: int, copy: Any) -> str | None:
+            held = bucket.store._tables[slot].get(copy.key)
+            older = held is not None and held.stamp > copy.stamp
+            return OLDER_REFUSED if older else None
 
-        def takes(request: Any) -> str | None:
-            bucket = buckets.by_name.get(request.bucket)
+        def answers(request: Any, life: Any) -> str | None:
             if isinstance(request, Push):
                 for entry in request.entries:
                     self.saw(TOMBSTONE_MOVED if entry.value is None else ENTRY_MOVED)
-            if bucket is None or isinstance(request, Fetch):
-                return None
-            for copy in request.entries if isinstance(request, Push) else (request,):
-                slot = slot_of(bucket.seed, copy.key)
-                held = bucket.store._tables[slot].get(copy.key)
-                if held is not None and held.stamp > copy.stamp:
-                    self.saw(OLDER_REFUSED)
             return None
 
-        self._before(handoff, "begin", begins)
-        self._before(mycel._replica, "answer", takes)
+        def fetches(bucket: Any, entry: Any) -> str:
+            return TOMBSTONE_MOVED if entry.value is None else ENTRY_MOVED
+
+        def hears(node_key: bytes, claim: Any, answer: Any, now: float) -> str | None:
+            return DENIED if answer is not None and answer.denied else None
+
+        self._before(mycel.moves.fetching, "begin", lambda _: FETCHED)
+        self._before(mycel.moves.fetching, "_take", fetches)
+        self._before(mycel.claims, "answered", hears)
+        self._before(mycel.claims, "refused", lambda *_: FENCED)
+        self._before(writes, "_substitute", lambda *_: LATE)
+        self._before(mycel._replica, "_take", takes)
+        self._before(mycel._replica, "answer", answers)
 
     def logged(self, text: str) -> None:
         """A node has logged something in that format."""

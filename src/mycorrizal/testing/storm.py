@@ -24,7 +24,14 @@ from mycorrizal.testing.nemesis import Nemesis
 from mycorrizal.testing.plans import Fault, Plan, draw_plan
 from mycorrizal.testing.postbox import Postbox
 from mycorrizal.testing.profiles import PROFILES
-from mycorrizal.testing.sometimes import DEAD_ALIVE, INDETERMINATE, Sometimes
+from mycorrizal.testing.sometimes import (
+    DEAD_ALIVE,
+    EVICTED,
+    EVICTED_COPY,
+    INDETERMINATE,
+    REWRITTEN,
+    Sometimes,
+)
 from mycorrizal.testing.verdicts import judge
 from mycorrizal.testing.watch import Watch
 from mycorrizal.testing.workload import (
@@ -34,7 +41,6 @@ from mycorrizal.testing.workload import (
     KEYS,
     MAIN,
     SMALL,
-    SMALL_ENTRIES,
     Workload,
 )
 
@@ -188,13 +194,15 @@ class Storm:
         for number in range(len(arena)):
             arena.start(number)
         arena.until(arena.converged, FORM_S)
-        cache = arena[0].cache()
+        cache, (entries_max, bytes_max) = arena[0].cache(), self.plan.room
         for made in (
             cache.create_bucket(MAIN, max_entries=100_000, replicas=replicas),
             cache.create_bucket(
                 BRIEF, ttl_s=BRIEF_TTL_S, max_entries=100_000, replicas=replicas
             ),
-            cache.create_bucket(SMALL, max_entries=SMALL_ENTRIES, replicas=replicas),
+            cache.create_bucket(
+                SMALL, max_entries=entries_max, max_bytes=bytes_max, replicas=replicas
+            ),
         ):
             arena.result_of(made)
 
@@ -229,7 +237,7 @@ class Storm:
             self.watch.look()
             for text in views_differ(arena.running):
                 self.watch.problem("views", text)
-            for text in copies_are_wrong(arena.running):
+            for text in copies_are_wrong(arena.running, arena.evictions):
                 self.watch.problem("copies", text)
 
     def _not_converged(self) -> None:
@@ -238,8 +246,8 @@ class Storm:
             seen = {it.id: it.state for it in node.nodes()}
             self.watch.problem(
                 "views",
-                f"{node.node_id} (ready {node.ready}) sees {seen}, waits for "
-                f"{len(mycel.view.waiting_for)}, lacks {mycel.under_replicated()}",
+                f"{node.node_id} (ready {node.ready}) sees {seen}, lacks "
+                f"{mycel.under_replicated()}, has left {mycel.moves.dropping.left()}",
             )
 
     def _read_all(self) -> None:
@@ -259,6 +267,8 @@ class Storm:
                     )
         limit_s = arena.world.now_s + 6
         while workload.under_way and arena.world.now_s < limit_s:
+            if self.cut_short:
+                return
             self._advance(_STEP_S)
         living = frozenset(
             f"{node.node_id}.{arena.lives[arena.number(node)]}"
@@ -283,9 +293,9 @@ class Storm:
     # -- what came of it ------------------------------------------------------
 
     def _report(self, found: list[Operation], digest: str, story: str) -> Report:
-        verdict = judge(found, self.conditions, frozenset((SMALL,)))
-        problems = [*self.watch.problems, *verdict.problems]
         now = self.arena.world.now_s
+        verdict = judge(found, self.conditions, self.arena.evictions, now)
+        problems = [*self.watch.problems, *verdict.problems]
         both = [*self.postbox.problems, *self.nemesis.problems]
         problems += [(now, invariant, text) for invariant, text in both]
         problems += [(now, "errors", text) for text in self._errors()]
@@ -294,8 +304,14 @@ class Storm:
             problems += [
                 (op.ended, "progress", f"{op} {op.error}")
                 for op in found
-                if op.outcome == "info" and op.error[:9] != "Cancelled"
+                if op.outcome == "info"
+                and op.error[:9] != "Cancelled"
+                # What is under way when the storm is cut short may succeed.
+                and op.ended <= now
             ]
+        for it in self.arena.evictions:
+            self.sometimes.saw(EVICTED if it.led else EVICTED_COPY)
+        self.sometimes.saw(REWRITTEN, len(self.arena.world.rewritten))
         self.sometimes.saw(DEAD_ALIVE, sum(it[1] == "life" for it in problems))
         self.sometimes.saw(
             INDETERMINATE, sum(op.error.startswith("Indeterminate") for op in found)

@@ -10,9 +10,7 @@ it.  A failure prints the line that plays it again and the last events.
 from __future__ import annotations
 
 import argparse
-import platform
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,23 +22,30 @@ from typing import Final
 import attrs
 from twisted.logger import globalLogBeginner
 
-import twisted
+from mycorrizal.errors import ConfigError
 from mycorrizal.testing.canaries import CANARIES
 from mycorrizal.testing.minimise import minimise
-from mycorrizal.testing.plans import Fault, draw_plan
+from mycorrizal.testing.plans import draw_plan
 from mycorrizal.testing.profiles import PROFILES, excluded_pairs, later_pairs
+from mycorrizal.testing.seedfile import Case, add_case, read_cases
 from mycorrizal.testing.sometimes import SOMETIMES
 from mycorrizal.testing.storm import Report, run_seed
+from mycorrizal.testing.telling import (
+    failure_lines,
+    fault_line,
+    plan_lines,
+    replay_command,
+)
 
 #: Seeds of one run, and processes.
 SEEDS_MAX: Final = 1_000_000
 JOBS_MAX: Final = 64
 #: In place of a profile: all of them, one after the other.
 EVERY: Final = "every"
-#: Failing seeds after which a run stops.
+#: Failing seeds after which a run stops, unless told otherwise.
 FAILURES_MAX: Final = 20
-#: Findings that are printed of a seed.
-FINDINGS_PRINTED_MAX: Final = 5
+#: Seeds after which it is told, on the error stream, how far a run is.
+TOLD_EVERY: Final = 100
 #: Storms that wait for each process.
 _AHEAD: Final = 3
 
@@ -98,7 +103,11 @@ class Tally:
             f"{self.tolerated.total()} times ({_counts(self.tolerated)}); "
             f"{self.excluded:,} operations fell into splits"
         )
-        yield (
+        yield self.summary()
+
+    def summary(self) -> str:
+        """How much was checked, and what came of it, in one line."""
+        return (
             f"{self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours, "
             f"{self.operations:,} operations checked ({self.judged:,} to the "
             f"promises of quiet times), {self.losses} losses, {self.findings} findings"
@@ -121,10 +130,6 @@ def begin_quietly() -> None:
 def log_nowhere() -> None:
     """Storms log much, and on purpose; the watch of each sees all of it."""
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
-
-
-#: A storm's seed and its weather.
-Case = tuple[int, str]
 
 
 def run_cases(
@@ -162,60 +167,53 @@ def run_cases(
 # -- telling ------------------------------------------------------------------------
 
 
-def described() -> str:
-    """The commit, if that can be known."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return found.stdout.strip() or "unknown"
+def minimised(
+    report: Report, canary: str | None = None, chosen: Sequence[int] | None = None
+) -> list[int]:
+    """
+    The few faults with which a seed still breaks one of the same invariants.
 
-
-def replay_line(report: Report) -> str:
-    """How to see a failure again."""
-    first = min(finding.t for finding in report.findings)
-    return (
-        "replay: python -m mycorrizal.testing.swarm --replay"
-        f" --first-seed {report.seed} --profile {report.profile}"
-        f"  # until {first:.3f} s; git {described()},"
-        f" Python {platform.python_version()}, Twisted {twisted.__version__},"
-        f" digest {report.digest}"
-    )
-
-
-def failure_lines(report: Report, story: bool = True) -> Iterator[str]:
-    """What is to be told of a seed that failed."""
-    for finding in report.findings[:FINDINGS_PRINTED_MAX]:
-        yield f"FAIL {finding.t:.3f} s  {finding.invariant}: {finding.text}"
-    left = len(report.findings) - FINDINGS_PRINTED_MAX
-    if left > 0:
-        yield f"     and {left} more"
-    yield replay_line(report)
-    if story:
-        yield report.story
-
-
-def minimised(report: Report, canary: str | None = None) -> list[Fault]:
-    """The few faults with which a seed still breaks the same invariant."""
+    :param chosen: Look among these; by default among all of its plan.
+    :return: Their numbers in the plan.
+    """
     wanted = {finding.invariant for finding in report.findings}
+    plan = draw_plan(report.seed, report.profile)
+    numbers = range(len(plan.faults)) if chosen is None else chosen
 
-    def fails(faults: Sequence[Fault]) -> bool:
+    def fails(some: Sequence[int]) -> bool:
+        faults = [plan.faults[number] for number in some]
         again = run_seed(report.seed, report.profile, faults, None, canary)
         return any(finding.invariant in wanted for finding in again.findings)
 
-    return minimise(draw_plan(report.seed, report.profile).faults, fails)
+    return minimise(list(numbers), fails)
+
+
+def minimised_lines(
+    report: Report, canary: str | None, chosen: Sequence[int] | None
+) -> Iterator[str]:
+    """Which faults matter, and how to play the seed with them alone."""
+    needed = minimised(report, canary, chosen)
+    faults = draw_plan(report.seed, report.profile).faults
+    yield f"needed: {len(needed)} of {len(faults)} faults"
+    for number in needed:
+        yield fault_line(number, faults[number])
+    yield f"replay: {replay_command(report, canary, needed)}"
 
 
 def _seeds_of(text: str) -> int:
     number = int(text, 0)
     if not 0 <= number <= SEEDS_MAX:
+        raise ValueError
+    return number
+
+
+def _faults_of(text: str) -> list[int]:
+    return [] if text == "none" else sorted({int(it) for it in text.split(",")})
+
+
+def _failures_of(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= SEEDS_MAX:
         raise ValueError
     return number
 
@@ -252,58 +250,109 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--until", type=float, help="stop at this simulated second")
     made.add_argument("--canary", choices=sorted(CANARIES), help="plant this bug")
     made.add_argument(
-        "--replay", action="store_true", help="the first seed alone, and its plan"
+        "--replay",
+        action="store_true",
+        help="the first seed alone, and what it has drawn",
     )
     made.add_argument(
-        "--minimise", action="store_true", help="find the few faults that matter"
+        "--faults",
+        type=_faults_of,
+        metavar="N,N,...",
+        help='with --replay: only these of its faults; "none": none of them',
+    )
+    made.add_argument(
+        "--minimise",
+        action="store_true",
+        help="of each seed that fails, find the few faults that matter",
+    )
+    made.add_argument(
+        "--seed-file",
+        type=Path,
+        metavar="FILE",
+        help="play the seeds in this file: lines of PROFILE SEED # why",
+    )
+    made.add_argument(
+        "--record", type=Path, metavar="FILE", help="add each seed that fails to it"
+    )
+    made.add_argument(
+        "--failures-max",
+        type=_failures_of,
+        default=FAILURES_MAX,
+        help=f"stop when so many seeds have failed; {FAILURES_MAX}",
     )
     return made
 
 
 def _replay(
-    cases: Sequence[Case], until: float | None, canary: str | None
+    cases: Sequence[Case],
+    until: float | None,
+    canary: str | None,
+    chosen: Sequence[int] | None,
 ) -> Iterator[Report]:
     for seed, profile in cases:
-        plan = draw_plan(seed, profile)
-        print(attrs.evolve(plan, faults=()))
-        for fault in plan.faults:
-            print(f"  {fault}")
-        yield run_seed(seed, profile, None, until, canary)
+        print("\n".join(plan_lines(seed, profile, chosen)), flush=True)
+        faults = None
+        if chosen is not None:
+            drawn = draw_plan(seed, profile).faults
+            faults = [drawn[number] for number in chosen if number < len(drawn)]
+        yield run_seed(seed, profile, faults, until, canary)
+
+
+def _reports(options: argparse.Namespace) -> Iterator[Report]:
+    first, until, canary = options.first_seed, options.until, options.canary
+    profiles = list(PROFILES) if options.profile == EVERY else [options.profile]
+    if options.replay:
+        cases = [(first, profile) for profile in profiles]
+        return _replay(cases, until, canary, options.faults)
+    if options.seed_file is not None:
+        cases = read_cases(options.seed_file)
+    else:
+        seeds = range(first, first + options.seeds)
+        cases = [(seed, profile) for profile in profiles for seed in seeds]
+    return run_cases(cases, options.jobs, until, canary)
+
+
+def _tell(report: Report, options: argparse.Namespace) -> None:
+    canary, chosen = options.canary, options.faults if options.replay else None
+    print("\n".join(failure_lines(report, canary, chosen)), flush=True)
+    if options.record is not None and add_case(options.record, report):
+        print(f"added to {options.record}", flush=True)
+    if options.minimise:
+        for line in minimised_lines(report, canary, chosen):
+            print(line, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run the swarm.
 
-    :return: The exit code: 0, 1 on a finding, 130 when interrupted.
+    :return: The exit code: 0, 1 on a finding, 2 if the command makes no sense,
+        130 when interrupted.
     """
-    options = parser().parse_args(arguments)
+    made = parser()
+    options = made.parse_args(arguments)
+    if options.record is not None and options.canary is not None:
+        made.error("--record is for real failures, not for a planted bug's")
     log_nowhere()
-    first, until, canary = options.first_seed, options.until, options.canary
-    profiles = list(PROFILES) if options.profile == EVERY else [options.profile]
-    tally = Tally()
-    if options.replay:
-        reports = _replay([(first, profile) for profile in profiles], until, canary)
-    else:
-        seeds = range(first, first + options.seeds)
-        cases = [(seed, profile) for profile in profiles for seed in seeds]
-        reports = run_cases(cases, options.jobs, until, canary)
-    code = 0
+    tally, code = Tally(), 0
     try:
-        for report in reports:
+        for report in _reports(options):
             tally.add(report)
+            if tally.seeds % TOLD_EVERY == 0:
+                # Of a long run one wants to know how far it is.
+                print(tally.summary(), file=sys.stderr, flush=True)
             if options.digests:
                 print(f"{report.profile} {report.seed} {report.digest}")
             if not report.findings:
                 continue
             code = 1
-            print("\n".join(failure_lines(report)), flush=True)
-            if options.minimise:
-                for fault in minimised(report, options.canary):
-                    print(f"  needed: {fault}", flush=True)
-            if len(tally.failed) >= FAILURES_MAX:
-                print(f"stopped after {FAILURES_MAX} failing seeds")
+            _tell(report, options)
+            if len(tally.failed) >= options.failures_max:
+                print(f"stopped after {options.failures_max} failing seeds")
                 break
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted")
         code = 130

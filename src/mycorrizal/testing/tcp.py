@@ -259,7 +259,7 @@ class SimConnection(SimSocket):
     def _flush(self) -> None:
         room = WINDOW_BYTES - self._in_flight
         if self._out_bytes and room > 0:
-            data = self._take(room)
+            data = self.rewritten(self._take(room))
             self._in_flight += len(data)
             for part in cut_up(data, self.world.segmentation, self.world.draw):
                 self.transmit(part, len(part))

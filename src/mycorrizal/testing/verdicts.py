@@ -12,13 +12,14 @@ Of the eighteen invariants of the simulation these are judged today, by history
  I8  ok means that so many nodes hold it         watch: ``copies-at-ack``
  I9  one link for each pair, but for 1 s         watch: ``one-link``
 I10  queues and tables keep to their bounds      watch: ``bounds``
-I11  nothing from who does not know the secret   watch: ``strangers``
+I11  nothing from who does not know the secret,  watch: ``strangers,
+     no link over a greeting that was changed    greetings``
 I12  no error that nobody caught                 watch: ``errors``
 I13  views are equal and complete                checkers: ``views``
 I14  a key is on its owners, in one version      checkers: ``copies``
 I15  no acknowledged write is lost, no deleted   ``acknowledged,
-     key comes back                              deleted, order, stale,
-                                                 returned``
+     key comes back, no evicted or expired one   deleted, order, stale,
+                                                 returned, evicted``
 I17  messages at most once, in order             postbox: ``messages,
                                                  delivery, requests``
 I18  each operation ends within its timeout      ``time``
@@ -36,6 +37,7 @@ from typing import Final
 import attrs
 
 from mycorrizal.testing.conditions import Conditions
+from mycorrizal.testing.evictions import Evictions
 from mycorrizal.testing.history import FAIL, INFO, Operation, Version
 
 #: What an answer may be late on a busy node, in seconds.
@@ -65,31 +67,37 @@ class Verdict:
 
 
 def judge(
-    found: Sequence[Operation], conditions: Conditions, evicting: frozenset[str]
+    found: Sequence[Operation],
+    conditions: Conditions,
+    evictions: Evictions,
+    now: float = float("inf"),
 ) -> Verdict:
     """
     Judge a whole history, read to the end when all was quiet.
 
-    :param evicting: Buckets with too little room, whose values may go.
+    :param evictions: What nodes let go for want of room.
+    :param now: When the history was cut short, if it was.
     """
     verdict = Verdict()
     places: dict[tuple[str, str], list[Operation]] = {}
     for operation in found:
-        verdict.problems += _in_time(operation, conditions)
+        verdict.problems += _in_time(operation, conditions, now)
         if operation.key:
             places.setdefault((operation.bucket, operation.key), []).append(operation)
             split = conditions.splits.touch(operation.began, operation.ended)
             verdict.excluded += split
             verdict.judged += not split
-    for (bucket, _), of_key in sorted(places.items()):
-        key = _Key(of_key, conditions, bucket in evicting)
-        for check in (key.order, key.phantom, key.expired, key.stale):
+    for _, of_key in sorted(places.items()):
+        key = _Key(of_key, conditions, evictions)
+        for check in (key.order, key.phantom, key.expired, key.stale, key.evicted):
             verdict.problems += check()
     return verdict
 
 
-def _in_time(operation: Operation, conditions: Conditions) -> Iterator[Problem]:
-    took_s = operation.ended - operation.began
+def _in_time(
+    operation: Operation, conditions: Conditions, now: float
+) -> Iterator[Problem]:
+    took_s = min(operation.ended, now) - operation.began
     limit_s = operation.timeout_s * (1 + CLOCKS_WRONG) + LATE_S
     limit_s += conditions.paused_s(operation.began, operation.began + limit_s)
     if operation.timeout_s and took_s > limit_s:
@@ -101,11 +109,11 @@ class _Key:
     """The operations of one key, in the order in which they began."""
 
     def __init__(
-        self, found: list[Operation], conditions: Conditions, evicting: bool
+        self, found: list[Operation], conditions: Conditions, evictions: Evictions
     ) -> None:
         self.found = found
         self.conditions = conditions
-        self.evicting = evicting
+        self.evictions = evictions
         self.written = {op.value: op for op in found if op.op == "put"}
         self.acknowledged = [op for op in found if op.acknowledged]
 
@@ -172,7 +180,7 @@ class _Key:
             version = self._version_of(read)
             if read.found is None:
                 seen = version is not None and version >= _version(write)
-                if write.op == "delete" or self.evicting or seen:
+                if write.op == "delete" or seen or self._evicted(read, write):
                     continue
                 if not self._gone(read, write):
                     yield read.ended, "acknowledged", f"{read} does not see {write}"
@@ -180,7 +188,26 @@ class _Key:
                 what = "deleted" if write.op == "delete" else "stale"
                 if _soonest(write) <= read.ended:
                     what = "returned"
+                elif self._evicted(read, write):
+                    what = "evicted"
                 yield read.ended, what, f"{read} does not see {write}"
+
+    def evicted(self) -> Iterator[Problem]:
+        """What was missed for having been evicted is not read again."""
+        missed: list[Operation] = []
+        for read in self.found:
+            if not read.reads or self._excused(read):
+                continue
+            if read.found is None:
+                missed.append(read)
+                continue
+            put = self.written.get(read.found)
+            for earlier in missed:
+                if put is None or not put.ended < earlier.began:
+                    continue
+                if earlier.ended < read.began and self._evicted(earlier, put):
+                    yield read.ended, "evicted", f"{read}, which {earlier} missed"
+                    break
 
     # -- excuses --------------------------------------------------------------
 
@@ -191,6 +218,14 @@ class _Key:
 
     def _lost(self, write: Operation) -> bool:
         return self.conditions.may_be_lost(write.began, write.ended, write.copies)
+
+    def _evicted(self, read: Operation, write: Operation) -> bool:
+        """Whether a read may have missed a write for having been evicted."""
+        if write.version is None:
+            return False
+        return self.evictions.excuse_read(
+            read.bucket, read.key.encode(), write.version, read.ended
+        )
 
     def _version_of(self, read: Operation) -> Version | None:
         """Of what was read, a tombstone too; None if it can't be known."""

@@ -10,17 +10,19 @@ from typing import Any, Final
 
 from twisted.logger import LogLevel
 
+from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.slots.placement import slot_of
-from mycorrizal.nodosum import MemberDied
+from mycorrizal.mycel.store.bucket import FOLLOWED_SHARE_MAX
+from mycorrizal.mycel.store.versions import TOMBSTONE_BYTES_SHARE
+from mycorrizal.nodosum import Link, MemberDied
 from mycorrizal.nodosum.calls import CALLS_MAX
 from mycorrizal.nodosum.choice import WAITING_LINKS_MAX
 from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.service import Mycorrizal
 from mycorrizal.testing.arena import Arena, number_of
 from mycorrizal.testing.conditions import Conditions
-from mycorrizal.testing.history import Operation
+from mycorrizal.testing.history import Operation, Version
 from mycorrizal.testing.host import HostState
-from mycorrizal.testing.workload import SMALL
 
 #: How often it looks, in seconds.
 LOOK_S: Final = 0.5
@@ -34,7 +36,6 @@ DEATH_S: Final = 10.0
 PROBLEMS_MAX: Final = 20
 #: Bounds of a node's tables.
 TIMERS_MAX: Final = 2_000
-QUESTIONS_MAX: Final = 64
 CONNECTIONS_MAX: Final = 64
 #: What is logged as an error because a storm's application raised it.
 _OURS: Final = ("The receive function of", "The request function of")
@@ -56,8 +57,10 @@ class Watch:
         self._arena_of = arena_of
         self._conditions = conditions
         self._second_links: dict[tuple[str, bytes], float] = {}
+        self._changed: dict[Link, None] = {}
         self._clocks: dict[tuple[int, int], int] = {}
-        self._versions: dict[tuple[int, int, str, bytes], _Seen] = {}
+        #: By number: the process that was looked at last, and what it had.
+        self._versions: dict[int, tuple[int, dict[tuple[str, bytes], _Seen]]] = {}
 
     @property
     def arena(self) -> Arena:
@@ -98,6 +101,9 @@ class Watch:
         for link in node.nodosum.mesh._protocols:
             if link.up and link.remote.role is Role.NODE:
                 counts[link.node_key] = counts.get(link.node_key, 0) + 1
+                transport: Any = link._transport
+                if transport.connection_id in self.arena.world.rewritten:
+                    self._over_changed_greeting(node, link)
                 if link.peer_id not in known:
                     self.problem("strangers", f"{node.node_id} has {link.peer_id}")
         for node_key, count in counts.items():
@@ -106,6 +112,12 @@ class Watch:
                 self._second_links.pop(pair, None)
             elif now - self._second_links.setdefault(pair, now) > SECOND_LINK_S:
                 self.problem("one-link", f"{node.node_id} has {count} links to one")
+
+    def _over_changed_greeting(self, node: Mycorrizal, link: Link) -> None:
+        if link not in self._changed:
+            self._changed[link] = None
+            text = f"{node.node_id} is linked to {link.peer_id} all the same"
+            self.problem("greetings", text)
 
     def _look_at_dead(self, number: int, node: Mycorrizal) -> None:
         arena, now = self.arena, self.arena.world.now_s
@@ -132,21 +144,30 @@ class Watch:
         self._clocks[process] = last
 
     def _look_at_versions(self, number: int, node: Mycorrizal) -> None:
-        life, before = self.arena.lives[number], self._versions
-        now, clock = dict[tuple[int, int, str, bytes], _Seen](), node.runtime.now()
+        life = self.arena.lives[number]
+        was_life, before = self._versions.get(number, (life, {}))
+        if life != was_life:
+            before = {}
+        now, clock = dict[tuple[str, bytes], _Seen](), node.runtime.now()
         for name, bucket in node.mycel.buckets.by_name.items():
-            for table in bucket.store._tables:
+            # Most slots are empty.
+            for table in filter(None, bucket.store._tables):
                 for key, entry in table.items():
-                    place = number, life, name, key
+                    place = name, key
                     seen = now[place] = entry.stamp, entry.origin, entry.deadline
                     last = before.get(place, seen)
                     # What has expired leaves nothing that an older one could
                     # be compared with.
                     if seen[:2] < last[:2] and last[2] > clock:
-                        self.problem("versions", f"{node.node_id}: {name}/{key!r}")
-        for place in [p for p in before if p[:2] == (number, life)]:
-            del before[place]
-        before.update(now)
+                        self._went_back(node, name, key, (last[0], last[1].hex()))
+        self._versions[number] = life, now
+
+    def _went_back(
+        self, node: Mycorrizal, name: str, key: bytes, before: Version
+    ) -> None:
+        evicted = node in self.arena.evictions.by(name, key, before)
+        invariant = "evicted" if evicted else "versions"
+        self.problem(invariant, f"{node.node_id}: {name}/{key!r} was {before}")
 
     # -- being told -----------------------------------------------------------
 
@@ -171,10 +192,15 @@ class Watch:
     def acknowledged(self, write: Operation) -> None:
         """A client is told that a write is on so many nodes."""
         ttl_s = float("inf") if write.ttl_s is None else write.ttl_s * 0.95
-        if write.bucket == SMALL or write.ended - write.began > ttl_s:
+        if write.ended - write.began > ttl_s or write.version is None:
             return
         arena, began = self.arena, write.began
-        holders = sum(_holds(node, write) for node in arena.running)
+        gone_from = arena.evictions.gone_from(
+            write.bucket, write.key.encode(), write.version, began
+        )
+        holders = sum(
+            node in gone_from or _holds(node, write) for node in arena.running
+        )
         # Who has died since, or left, may have been one of them.
         gone = sum(t >= began for t in self._conditions.deaths)
         gone += len(arena.leaving)
@@ -219,9 +245,20 @@ def _beyond_bounds(node: Mycorrizal) -> Iterator[str]:
             yield f"{len(peer.waiting)} links of one peer wait"
     if len(mesh.admission.connections) > CONNECTIONS_MAX:
         yield f"{len(mesh.admission.connections)} connections are open"
-    questions = len(mycel._settling._asked)
-    if questions > QUESTIONS_MAX:
-        yield f"{questions} questions whether it is settled wait"
+    for name, bucket in mycel.buckets.by_name.items():
+        yield from _beyond_limits(name, bucket)
     timers = node.runtime.pending_timers()
     if timers > TIMERS_MAX:
         yield f"{timers} timers are set"
+
+
+def _beyond_limits(name: str, bucket: OpenBucket) -> Iterator[str]:
+    settings, store = bucket.settings, bucket.store
+    entries_max, bytes_max = settings.max_entries, settings.max_bytes
+    # A value that is alone may be as large as all.
+    if entries_max is not None:
+        if store.entries > max(1, int(entries_max * FOLLOWED_SHARE_MAX)):
+            yield f"{name} has {store.entries} entries, {entries_max} at most"
+    if bytes_max is not None:
+        if store.size_bytes > bytes_max * (FOLLOWED_SHARE_MAX + TOMBSTONE_BYTES_SHARE):
+            yield f"{name} has {store.size_bytes} bytes, {bytes_max} at most"

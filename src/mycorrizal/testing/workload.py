@@ -31,12 +31,11 @@ from mycorrizal.testing.history import FAIL, INFO, OK, History, Operation, Versi
 from mycorrizal.testing.plans import Plan
 from mycorrizal.testing.postbox import Postbox
 
-#: Buckets, by name: for ever; with a time to live; with room for few; the last
+#: Buckets, by name: for ever; with a time to live; with too little room; the last
 #: are created meanwhile, and their settings are in dispute.
 MAIN, BRIEF, SMALL = "main", "brief", "small"
 EXTRA = ("extra0", "extra1", "extra2")
 BRIEF_TTL_S = 5.0
-SMALL_ENTRIES = 20
 #: Keys of a bucket: few, so that clients meet.
 KEYS = 16
 #: What a client may give an operation.

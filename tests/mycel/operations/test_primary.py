@@ -8,28 +8,31 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.config import TTL_S_MAX
 from mycorrizal.mycel.messages import (
+    BUSY,
     DEFAULT_TTL,
     NEVER,
     UNKNOWN_BUCKET,
     Answer,
-    Buckets,
     CreateBucket,
     Done,
     Found,
     Get,
     Put,
+    PutIf,
     Refused,
     Routed,
     Touch,
 )
+from mycorrizal.mycel.operations import primary
+from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.primary import Primary
-from mycorrizal.mycel.operations.writing import Writes
 from tests.mycel.parts import (
     ME,
     A,
     Parts,
     key_in,
     slot_owned_by,
+    writes_of,
 )
 
 
@@ -40,22 +43,16 @@ class PrimaryTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.parts = parts = Parts(*self.others)
-        self.met_all = True
-        self.writes = Writes(
-            parts.view,
-            parts.ask,
-            parts.now,
-            lambda _: True,
-            lambda: Buckets(parts.buckets.entries(), 0),
-        )
+        self.writes = writes_of(parts)
         self.primary = Primary(
             parts.view,
+            parts.claims,
             parts.buckets,
             parts.hybrid,
             self.writes,
             parts.ask,
             parts.now,
-            lambda: not self.met_all,
+            parts.administration.perform,
         )
         self.ask = parts.ask
         self.slot = slot_owned_by(parts.view, ME, *self.others)
@@ -122,13 +119,24 @@ class AloneTests(PrimaryTestCase):
 
     def test_delete(self) -> None:
         """A delete says whether the value was there."""
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        self.assertFalse(self.deleted())
+        self.answers.clear()
         self.perform(self.put(b"value"))
+        self.answers.clear()
+        self.assertTrue(self.deleted())
+        self.assertEqual(self.read()[0], None)
+        self.assertFalse(self.deleted())
+
+    def deleted(self) -> bool:
+        """Whether a delete finds the value."""
         done = self.answer_to(self.put(None))
         assert isinstance(done, Done)
-        self.assertTrue(done.existed)
-        self.assertEqual(self.read()[0], None)
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        return done.existed
+
+    def test_delete_of_nothing(self) -> None:
+        """A delete is remembered, also if nothing is here: others may have it."""
+        self.assertFalse(self.deleted())
+        self.assertEqual(self.parts.bucket.store.stats().tombstones, 1)
 
     def test_touch(self) -> None:
         """A new time to live begins now, and leaves the value."""
@@ -146,7 +154,7 @@ class AloneTests(PrimaryTestCase):
         """To delete what has expired finds nothing."""
         self.perform(self.put(b"value", 1000))
         self.parts.clock.advance(1)
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        self.assertFalse(self.deleted())
 
     def test_times_to_live(self) -> None:
         """0 is the bucket's, -1 for ever, and nothing is longer than a century."""
@@ -173,6 +181,119 @@ class AloneTests(PrimaryTestCase):
             assert isinstance(found, Found)
             self.assertEqual((found.value, found.remaining_ms), (b"value", 1500))
             self.perform(Put("t", self.key, b"value", NEVER, 0))
+
+
+class ConditionTests(PrimaryTestCase):
+    """Writes that depend on whether there is a value."""
+
+    others = (A,)
+
+    def put_if(self, if_present: bool, value: bytes = b"new") -> PutIf:
+        return PutIf("b", self.key, value, DEFAULT_TTL, if_present, 0)
+
+    def hold(self, value: bytes | None = b"old") -> None:
+        """Let a write be done."""
+        self.perform(self.put(value))
+        self.ask.answer(Done())
+        self.answers.clear()
+
+    def test_add(self) -> None:
+        """A value is added where there is none, and copied as any other."""
+        self.perform(self.put_if(False))
+        self.assertIsNone(self.read()[0])
+        self.ask.answer(Done())
+        (done,) = self.answers
+        assert isinstance(done, Done)
+        self.assertEqual((done.existed, done.copies), (False, 2))
+        self.assertEqual(self.read()[0], b"new")
+
+    def test_not_added(self) -> None:
+        """Where there is one it stays, and nothing is sent."""
+        self.hold()
+        self.assertEqual(self.answer_to(self.put_if(False)), Done(True))
+        self.assertEqual((self.read()[0], self.ask.asked), (b"old", []))
+
+    def test_replaced(self) -> None:
+        """A value is replaced where there is one."""
+        self.hold()
+        self.perform(self.put_if(True))
+        self.ask.answer(Done())
+        self.assertEqual(self.read()[0], b"new")
+
+    def test_not_replaced(self) -> None:
+        """Where there is none there is none afterwards; a deleted one is none."""
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+        self.hold()
+        self.hold(None)
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+        self.assertIsNone(self.read()[0])
+
+    def test_two_adds(self) -> None:
+        """Of two adds at once, one writes."""
+        self.perform(self.put_if(False, b"one"))
+        self.assertEqual(self.answer_to(self.put_if(False, b"two")), Done(True))
+        self.ask.answer(Done())
+        self.assertEqual(self.read()[0], b"one")
+
+    def test_expired(self) -> None:
+        """What has expired is not there."""
+        self.perform(self.put(b"old", 1000))
+        self.ask.answer(Done())
+        self.parts.clock.advance(1)
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+
+    def test_cleared_under_way(self) -> None:
+        """A write under way that was cleared meanwhile is not there either."""
+        self.perform(self.put(b"old"))
+        bucket = self.parts.bucket
+        write = self.writes.latest("b", self.key)
+        assert write is not None
+        bucket.cleared = write.stamp
+        bucket.store.refuse(write.stamp)
+        self.assertEqual(self.answer_to(self.touch(1000)), Done(False))
+        self.assertEqual(self.answer_to(self.put_if(True)), Done(False))
+
+
+class BoundTests(PrimaryTestCase):
+    """What a primary takes no more of."""
+
+    others = (A,)
+
+    def test_writes(self) -> None:
+        """So many writes may be under way; the next is refused, and not begun."""
+        self.patch(primary, "WRITES_MAX", 2)
+        self.perform(self.put(b"one"))
+        self.perform(self.put(b"two"))
+        self.assertEqual(self.answer_to(self.put(b"three")), Refused(BUSY, "2"))
+        self.assertEqual(len(self.ask.asked), 2)
+        self.ask.answer(Done())
+        self.perform(self.put(b"three"))
+        self.assertEqual(len(self.ask.asked), 2)
+
+
+class GivenUpTests(PrimaryTestCase):
+    """Operations whose caller has given up."""
+
+    def test_not_done(self) -> None:
+        """What was cancelled before it began is not done, nor answered."""
+        waiter = GivenUp()
+        deadline = self.parts.now() + 5
+        self.primary.perform(self.put(b"value"), self.slot, deadline, waiter)
+        waiter.wanted = False
+        self.primary.perform(self.put(b"late"), self.slot, deadline, waiter)
+        self.assertEqual(len(waiter.answers), 1)
+        self.assertEqual(self.read()[0], b"value")
+
+
+class GivenUp(Waiter):
+    """A caller who may give up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[Answer] = []
+
+    def __call__(self, answer: Answer) -> None:
+        self.answers.append(answer)
 
 
 class UnderWayTests(PrimaryTestCase):
@@ -216,7 +337,10 @@ class UnderWayTests(PrimaryTestCase):
     def test_two_deletes(self) -> None:
         """Of two deletes at once, one finds the value."""
         self.perform(self.put(None))
-        self.assertEqual(self.answer_to(self.put(None)), Done(existed=False))
+        self.perform(self.put(None))
+        self.finish()
+        found = [it.existed for it in self.answers if isinstance(it, Done)]
+        self.assertEqual(found, [True, False])
 
     def test_delete_of_first_put(self) -> None:
         """A delete that follows a put under way deletes it."""

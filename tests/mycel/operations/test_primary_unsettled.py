@@ -23,14 +23,17 @@ from mycorrizal.mycel.messages import (
     Refused,
 )
 from mycorrizal.mycel.operations import primary as primary_module
+from mycorrizal.mycel.slots.routes import UNSETTLED
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS
 from tests.mycel.operations.test_primary import PrimaryTestCase
 from tests.mycel.parts import (
     ME,
     A,
     B,
+    agree,
     key_in,
-    member,
-    members,
+    let_claim,
+    slot_owned_by,
 )
 
 
@@ -41,10 +44,15 @@ class UnsettledTests(PrimaryTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # It was theirs until now: this node has come back.
-        self.parts.view.change([member(A), member(B)])
-        self.parts.view.change(members(A, B))
-        self.assertTrue(self.parts.view.unsettled[self.slot])
+        # It was theirs until now, and they hold something of it.
+        self.unsettle(A, B)
+
+    def unsettle(self, *holders: bytes) -> None:
+        """Others say that they hold something of the slots of this node."""
+        for holder in holders:
+            effects = self.parts.claims.link_up(holder, 0.0)
+            agree(self.parts.claims, effects, held=ALL_SLOTS)
+        self.assertEqual(self.parts.claims.routes.status[self.slot], UNSETTLED)
 
     def answer_both(self, a: Answer | None, b: Answer | None) -> None:
         """Let A and B answer, in this order."""
@@ -83,7 +91,7 @@ class UnsettledTests(PrimaryTestCase):
         self.answer_both(Found(b"theirs", 7, A), Found(None))
         self.perform(self.get())
         self.assertEqual(self.ask.asked, [])
-        self.primary.members_changed()
+        self.primary.holders_changed()
         self.perform(self.get())
         self.assertEqual(len(self.ask.asked), 2)
 
@@ -101,21 +109,25 @@ class UnsettledTests(PrimaryTestCase):
         self.perform(Get("b", keys[0]))
         self.assertEqual(len(self.ask.asked), 2)
 
-    def test_put_is_newer(self) -> None:
-        """A put is above what the others hold, whatever their clocks say."""
-        ahead = self.parts.hybrid.tick() + (10_000 << 16)
+    def test_put_asks_nobody(self) -> None:
+        """A put replaces what others hold, whatever that is; then all is known."""
         self.perform(self.put(b"new"))
-        self.answer_both(Found(b"old", ahead, A), Found(None))
         (copy,) = self.ask.requests()
-        assert isinstance(copy, Copy)
-        self.assertGreater(copy.stamp, ahead)
+        self.assertIsInstance(copy, Copy)
+        self.ask.answer(Done())
+        self.perform(self.get())
+        self.assertEqual(self.ask.asked, [])
+        found = self.answers[-1]
+        assert isinstance(found, Found)
+        self.assertEqual(found.value, b"new")
 
     def test_put_under_way(self) -> None:
         """While a put is under way, the value that others hold is still found."""
         self.perform(self.put(b"new"))
-        self.answer_both(Found(b"old", 7, A), Found(None))
-        self.assertEqual(self.answers, [])
         self.perform(self.get())
+        fetches = [it for it in self.ask.asked if isinstance(it.request, Fetch)]
+        for asked in fetches:
+            asked.done(Found(b"old", 7, A) if asked.node_key == A else Found(None))
         self.assertEqual(self.answers, [Found(b"old", 7, A, NEVER)])
 
     def test_delete_and_touch(self) -> None:
@@ -154,29 +166,43 @@ class UnsettledTests(PrimaryTestCase):
         self.perform(self.get())
         self.assertEqual(len(self.ask.asked), 2)
 
-    def test_members_change_meanwhile(self) -> None:
-        """If members change while it asks, it must begin again."""
+    def test_holder_dies_meanwhile(self) -> None:
+        """Who dies while it is asked is not waited for."""
         self.perform(self.get())
         self.ask.answer(Found(None), A)
-        self.parts.view.change(members(A))
-        self.primary.members_changed()
+        self.parts.change(A)
         self.ask.answer(None, B)
-        self.assertEqual(self.answers, [Refused(NOT_OWNER)])
-        self.perform(self.get())
-        self.assertEqual(self.ask.requests(), [Fetch("b", self.key)])
+        self.assertEqual(self.answers, [Found(None)])
 
-    def test_heard_of_and_not_met(self) -> None:
-        """While it is about to link with somebody, nothing can be said."""
-        self.met_all = False
-        for request in (self.get(), self.put(b"new"), self.put(None)):
-            self.assertEqual(self.answer_to(request), Refused(NOT_OWNER))
-        self.assertEqual(self.ask.asked, [])
+    def test_slot_is_lost_meanwhile(self) -> None:
+        """If another becomes primary while it asks, that one has to answer."""
+        self.perform(self.get())
+        self.parts.view.leaves(ME)
+        let_claim(self.parts.claims, A, 1 << self.slot)
+        self.answer_both(Found(b"theirs", 7, A), Found(None))
+        self.assertEqual(self.answers, [Refused(NOT_OWNER)])
+
+    def test_more_holders_meanwhile(self) -> None:
+        """Who says later that it holds something is asked, too."""
+        self.parts.claims.fetched(B, ALL_SLOTS)
+        self.perform(self.get())
+        self.assertEqual(len(self.ask.asked), 1)
+        self.unsettle(B)
+        self.primary.holders_changed()
+        self.ask.answer(Found(None), A)
+        self.perform(self.get())
+        self.assertEqual(len(self.ask.asked), 0)
+
+    def test_not_ours(self) -> None:
+        """What this node is not primary of is sent back."""
+        slot = slot_owned_by(self.parts.view, A, B)
+        self.primary.perform(self.get(), slot, 5, self.answers.append)
+        self.assertEqual(self.answers, [Refused(NOT_OWNER)])
 
     def test_settled(self) -> None:
-        """When all are through, nobody is asked."""
+        """When all was fetched, nobody is asked."""
         for other in (A, B):
-            self.parts.view.through(other, self.parts.view.epoch)
-        self.met_all = False
+            self.parts.claims.fetched(other, ALL_SLOTS)
         self.assertEqual(self.answer_to(self.get()), Found(None))
 
 

@@ -14,22 +14,30 @@ from mycorrizal.mycel.messages import (
     INDETERMINATE,
     NOT_OWNER,
     Answer,
-    Buckets,
     Done,
     Found,
     Get,
-    Put,
+    PutIf,
     Refused,
     Request,
     decode_request,
     encode,
 )
 from mycorrizal.mycel.operations.primary import Primary
-from mycorrizal.mycel.operations.routing import HOPS_MAX, RETRY_S, Operation, Router
-from mycorrizal.mycel.operations.writing import Writes
+from mycorrizal.mycel.operations.routing import RETRY_S, Operation, Router
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS
 from mycorrizal.nodosum import ANSWERED, TIMED_OUT, ErrorCode, Link
 from mycorrizal.nodosum.calls import LINK_LOST
-from tests.mycel.parts import ME, A, B, Parts, key_in, members, slot_owned_by
+from tests.mycel.parts import (
+    ME,
+    A,
+    B,
+    Parts,
+    agree,
+    key_in,
+    slot_owned_by,
+    writes_of,
+)
 
 
 class FakeLink:
@@ -65,8 +73,11 @@ class FakeSender:
     :ivar full: Whether it takes nothing.
     """
 
+    app_id = b"mycel"
+
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.tries = 0
         self.full = False
 
     def call(
@@ -76,6 +87,7 @@ class FakeSender:
         on_reply: Callable[[int, bytes], None],
         deadline: float,
     ) -> int:
+        self.tries += 1
         if self.full:
             return 0
         self.calls.append(Call(link, decode_request(payload), on_reply))
@@ -87,17 +99,21 @@ class RouterTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.parts = parts = Parts(A, B)
-        writes = Writes(
-            parts.view, parts.ask, parts.now, lambda _: True, lambda: Buckets((), 0)
-        )
         primary = Primary(
-            parts.view, parts.buckets, parts.hybrid, writes, parts.ask, parts.now
+            parts.view,
+            parts.claims,
+            parts.buckets,
+            parts.hybrid,
+            writes_of(parts),
+            parts.ask,
+            parts.now,
+            parts.administration.perform,
         )
         self.links = {A: FakeLink(A), B: FakeLink(B)}
         self.sender = FakeSender()
         self.router = Router(
             parts.runtime,
-            parts.view,
+            parts.claims,
             primary,
             self.sender,
             lambda node_key: cast("Link | None", self.links.get(node_key)),
@@ -119,6 +135,12 @@ class RouterTestCase(SynchronousTestCase):
         return self.router.route(
             Get("b", self.key), self.slot, deadline, self.answers.append
         )
+
+    def unsettle(self, *holders: bytes) -> None:
+        """Others say that they hold something of the slots of this node."""
+        for holder in holders:
+            effects = self.parts.claims.link_up(holder, self.parts.now())
+            agree(self.parts.claims, effects, self.parts.now(), ALL_SLOTS)
 
     def turn(self, seconds: float = RETRY_S) -> None:
         """Let time pass."""
@@ -156,7 +178,7 @@ class RouteTests(RouterTestCase):
         self.sender.calls[0].reply(LINK_LOST, b"")
         self.turn(1)
         self.assertEqual((self.answers, self.asked()), ([], [A]))
-        self.parts.view.change(members(B))
+        self.parts.change(B)
         self.turn()
         self.assertEqual(self.asked(), [A, B])
         self.sender.calls[1].answer(Found(None))
@@ -165,22 +187,8 @@ class RouteTests(RouterTestCase):
     def test_this_node_becomes_primary(self) -> None:
         """An operation that is left to this node is done here."""
         self.route()
-        self.parts.view.change(members())
+        self.parts.change()
         self.sender.calls[0].reply(LINK_LOST, b"")
-        self.turn()
-        self.assertEqual(self.answers, [Found(None)])
-
-    def test_unsettled_here(self) -> None:
-        """It is tried again if members change while this node asks others."""
-        self.parts.view.change(members(B))
-        self.slot = slot_owned_by(self.parts.view, ME, B)
-        while not self.parts.view.unsettled[self.slot]:
-            self.slot += 1
-        self.key = key_in(self.parts.bucket, self.slot)
-        self.assertIsNotNone(self.route())
-        self.parts.view.change(members())
-        self.parts.ask.answer(None, B)
-        self.assertEqual(self.answers, [])
         self.turn()
         self.assertEqual(self.answers, [Found(None)])
 
@@ -207,6 +215,60 @@ class RouteTests(RouterTestCase):
         self.sender.full = False
         self.turn()
         self.assertEqual(self.asked(), [A])
+
+    def test_many_and_a_full_queue(self) -> None:
+        """Of many that wait for a full queue one tries it, and all go in order."""
+        for _ in range(5):
+            self.route()
+        for operation in list(self.router.under_way):
+            operation.cancel()
+        self.sender.calls.clear()
+        self.sender.full = True
+        for _ in range(5):
+            self.route()
+        self.assertEqual(self.sender.tries, 6)
+        self.turn()
+        self.assertEqual(self.sender.tries, 7)
+        self.assertEqual(self.parts.runtime.pending_timers(), 1)
+        self.sender.full = False
+        self.turn()
+        self.assertEqual(len(self.asked()), 5)
+
+    def test_later_one_waits_its_turn(self) -> None:
+        """Who comes while others wait for a full queue does not overtake them."""
+        self.sender.full = True
+        self.route()
+        self.sender.full = False
+        self.route()
+        self.assertEqual(self.asked(), [])
+        self.turn()
+        self.assertEqual(self.asked(), [A, A])
+
+    def test_maybe_its_own(self) -> None:
+        """What is in the way after a death may be what was written before it."""
+        for if_present in (False, True):
+            for lost in (False, True):
+                self.answers.clear()
+                self.sender.calls.clear()
+                put = PutIf("b", self.key, b"value", 0, if_present, 0)
+                self.router.route(put, self.slot, 5.0, self.answers.append)
+                if lost:
+                    self.sender.calls[0].reply(LINK_LOST, b"")
+                    self.turn()
+                self.sender.calls[-1].answer(Done(not if_present))
+                text = "a node died that may have written it"
+                maybe = Refused(INDETERMINATE, text)
+                expected = maybe if lost else Done(not if_present)
+                self.assertEqual(self.answers, [expected])
+
+    def test_written_after_a_death(self) -> None:
+        """What was written after a death was written."""
+        put = PutIf("b", self.key, b"value", 0, False, 0)
+        self.router.route(put, self.slot, 5.0, self.answers.append)
+        self.sender.calls[0].reply(LINK_LOST, b"")
+        self.turn()
+        self.sender.calls[1].answer(Done(False, 2, 7, A))
+        self.assertEqual(self.answers, [Done(False, 2, 7, A)])
 
     def test_no_link(self) -> None:
         """Without a link the operation waits, and becomes indeterminate in time."""
@@ -276,38 +338,3 @@ class RouteTests(RouterTestCase):
         self.assertEqual(self.answers, [Refused(NOT_OWNER, "the node was stopped")])
         self.sender.calls[0].answer(Found(None))
         self.assertEqual(len(self.answers), 1)
-
-
-class PassedOnTests(RouterTestCase):
-    """Operations that other nodes have sent here."""
-
-    def pass_on(self, hops: int) -> None:
-        """Another node sends an operation."""
-        put = Put("b", self.key, b"value", 0, 0, hops)
-        deadline = self.parts.now() + 5
-        self.router.passed_on(put, self.slot, deadline, self.answers.append)
-
-    def test_forwarded(self) -> None:
-        """It is passed on to the primary, and counts the steps."""
-        self.pass_on(HOPS_MAX - 1)
-        (call,) = self.sender.calls
-        assert isinstance(call.request, Put)
-        self.assertEqual((call.node_key, call.request.hops), (A, HOPS_MAX))
-        call.answer(Done(True, 2, 7, A))
-        self.assertEqual(self.answers, [Done(True, 2, 7, A)])
-
-    def test_too_far(self) -> None:
-        """After so many steps it is sent back to where it began."""
-        self.pass_on(HOPS_MAX)
-        self.assertEqual(self.answers, [Refused(NOT_OWNER)])
-        self.assertEqual(self.asked(), [])
-
-    def test_arrived(self) -> None:
-        """At its primary it is done, however far it came."""
-        self.slot = slot_owned_by(self.parts.view, ME, A, B)
-        self.key = key_in(self.parts.bucket, self.slot)
-        self.pass_on(HOPS_MAX)
-        self.parts.ask.answer(Done())
-        (done,) = self.answers
-        assert isinstance(done, Done)
-        self.assertEqual(done.copies, 2)

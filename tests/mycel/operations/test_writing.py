@@ -4,11 +4,15 @@ A write is acknowledged, and can be read, when all live owners hold it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.messages import (
     INDETERMINATE,
     NEVER,
+    PROMISED,
     UNKNOWN_BUCKET,
     Answer,
     Buckets,
@@ -17,8 +21,10 @@ from mycorrizal.mycel.messages import (
     Found,
     Refused,
 )
-from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.operations.writing import COPY_TIMEOUT_S, Write
 from mycorrizal.mycel.slots.placement import SLOTS
+from mycorrizal.mycel.slots.promises import Life
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS, slotset
 from tests.mycel.parts import (
     ME,
     A,
@@ -27,10 +33,10 @@ from tests.mycel.parts import (
     D,
     Parts,
     key_in,
-    member,
     members,
-    settled_view,
     slot_owned_by,
+    view_of,
+    writes_of,
 )
 
 
@@ -38,19 +44,14 @@ class WritingTestCase(SynchronousTestCase):
     """This node is primary of a slot, A its replica; B is there, too."""
 
     replicas = 1
+    others: tuple[bytes, ...] = (A, B)
 
     def setUp(self) -> None:
-        self.parts = Parts(A, B, replicas=self.replicas)
-        self.linked = {A, B, C}
-        self.writes = Writes(
-            self.parts.view,
-            self.parts.ask,
-            self.parts.now,
-            lambda node_key: node_key in self.linked,
-            lambda: Buckets(self.parts.buckets.entries(), 0),
-        )
+        self.parts = Parts(*self.others, replicas=self.replicas)
+        self.links: dict[bytes, object] = {it: object() for it in (A, B, C)}
+        self.writes = writes_of(self.parts, self.links.get)
         self.ask = self.parts.ask
-        self.slot = slot_owned_by(self.parts.view, ME, A, B)
+        self.slot = slot_owned_by(self.parts.view, ME, *self.others)
         self.key = key_in(self.parts.bucket, self.slot)
         self.answers: list[Answer] = []
 
@@ -77,7 +78,12 @@ class WritingTestCase(SynchronousTestCase):
     def change(self, *others: bytes) -> None:
         """Members change."""
         self.parts.view.change(members(*others))
-        self.writes.members_changed()
+        self.writes.go_on()
+
+    def turn(self, seconds: float) -> None:
+        """Let time pass."""
+        self.parts.clock.advance(seconds)
+        self.writes.tick()
 
 
 class WriteTests(WritingTestCase):
@@ -113,6 +119,15 @@ class WriteTests(WritingTestCase):
         copy = self.ask.answer(Done(), A)
         self.assertEqual(copy, Copy("b", self.key, None, 7, ME, 3_600_000))
 
+    def test_bucket_dropped(self) -> None:
+        """A write whose bucket was dropped ends, and says so."""
+        self.write()
+        entry = self.parts.bucket.entry
+        self.parts.buckets.merge([replace(entry, stamp=9, dropped=True)])
+        self.ask.answer(Refused(UNKNOWN_BUCKET, "b"), A)
+        self.assertEqual(self.answers, [Refused(UNKNOWN_BUCKET, "b")])
+        self.assertEqual(len(self.writes), 0)
+
     def test_silent_replica(self) -> None:
         """A copy that is not answered is sent again."""
         self.write()
@@ -124,18 +139,18 @@ class WriteTests(WritingTestCase):
 
     def test_lost_link(self) -> None:
         """Without a link nothing is sent, until there is one."""
-        self.linked.clear()
+        self.links.clear()
         self.write()
         self.assertEqual(self.ask.asked, [])
-        self.linked.add(A)
-        self.writes.members_changed()
+        self.links[A] = object()
+        self.writes.go_on()
         self.ask.answer(Done(), A)
         self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
 
     def test_one_copy_at_a_time(self) -> None:
         """A new link elsewhere does not make the copy go twice."""
         self.write()
-        self.writes.members_changed()
+        self.writes.go_on()
         self.assertEqual(len(self.ask.asked), 1)
 
     def test_bucket_unknown_there(self) -> None:
@@ -167,8 +182,8 @@ class WriteTests(WritingTestCase):
         self.assertEqual(self.answers, [Done(True, 1, 7, ME)])
 
     def test_no_longer_an_owner(self) -> None:
-        """A write is finished for the new owners, and nothing stays here."""
-        later = settled_view(A, B, C, D)
+        """A write is finished for the new owners, and held here until they claim."""
+        later = view_of(A, B, C, D)
         self.slot = next(
             slot
             for slot in range(SLOTS)
@@ -176,27 +191,26 @@ class WriteTests(WritingTestCase):
             and self.parts.view.placement.primaries[slot] == ME
         )
         self.key = key_in(self.parts.bucket, self.slot)
-        self.linked.add(D)
+        self.links[D] = object()
         self.write()
         self.change(A, B, C, D)
         while self.ask.asked:
             self.ask.answer(Done())
-        self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
-        self.assertIsNone(self.parts.held(self.key))
+        self.assertEqual(self.answers, [Done(True, 3, 7, ME)])
+        self.assertEqual(self.parts.held(self.key), b"value")
 
     def test_time_runs_out(self) -> None:
         """A write that is not acknowledged in time may or may not stand."""
         self.write()
-        self.parts.clock.advance(4.99)
-        self.writes.expire()
+        self.turn(4.99)
         self.assertEqual(self.answers, [])
-        self.parts.clock.advance(0.01)
-        self.writes.expire()
+        self.turn(0.01)
         text = "not all owners answered in time"
         self.assertEqual(self.answers, [Refused(INDETERMINATE, text)])
         self.ask.answer(Done(), A)
         self.assertEqual(len(self.answers), 1)
         self.assertEqual(len(self.writes), 0)
+        self.assertEqual(self.parts.held(self.key), b"value")
 
     def test_latest(self) -> None:
         """The last write under way of a key is known, until it is done."""
@@ -239,8 +253,7 @@ class TwoReplicasTests(WritingTestCase):
         """A replica that acknowledged and then restarted is sent it again."""
         self.write()
         self.ask.answer(Done(), A)
-        self.parts.view.change([member(ME), member(A, 2), member(B)])
-        self.writes.members_changed()
+        self.links[A] = object()
         self.ask.answer(Done(), B)
         self.assertEqual(self.answers, [])
         self.ask.answer(Done(), A)
@@ -253,3 +266,96 @@ class TwoReplicasTests(WritingTestCase):
         self.change(B)
         self.ask.answer(Done(), B)
         self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
+
+
+class FenceTests(WritingTestCase):
+    """A replica has promised the slot to another node."""
+
+    def test_refused(self) -> None:
+        """To whom it was promised is told on, and the write waits."""
+        self.write()
+        self.ask.answer(Refused(PROMISED, promised=(B, 3)), A)
+        self.assertEqual(self.parts.refused, [(self.slot, (B, 3))])
+        self.assertEqual((self.answers, self.ask.asked), ([], []))
+        self.assertEqual(len(self.writes), 1)
+
+    def test_refused_without_a_name(self) -> None:
+        """A refusal that does not say to whom changes nothing."""
+        self.write()
+        self.ask.answer(Refused(PROMISED), A)
+        self.assertEqual((self.parts.refused, self.answers), ([], []))
+
+    def test_stopped_by_a_refusal(self) -> None:
+        """When that ends this node's turn, the write goes to who is next."""
+        self.write()
+        given_back: list[Write] = []
+        self.parts.refused = _Stops(self.writes.stop, given_back)
+        self.ask.answer(Refused(PROMISED, promised=(B, 3)), A)
+        self.assertEqual([it.key for it in given_back], [self.key])
+
+    def test_asked_again(self) -> None:
+        """If this node is primary still, the copy is sent again after a while."""
+        self.write()
+        self.ask.answer(Refused(PROMISED, promised=(B, 3)), A)
+        self.turn(COPY_TIMEOUT_S)
+        self.ask.answer(Done(), A)
+        self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
+
+
+class _Stops(list[tuple[int, Life]]):
+    """Ends the writes of a slot as soon as one of its copies was refused."""
+
+    def __init__(
+        self, stop: Callable[[int], list[Write]], given_back: list[Write]
+    ) -> None:
+        super().__init__()
+        self._stop = stop
+        self._given_back = given_back
+
+    def append(self, refused: tuple[int, Life]) -> None:
+        self._given_back += self._stop(1 << refused[0])
+
+
+class StopTests(WritingTestCase):
+    """This node is primary of slots no more."""
+
+    def test_given_back(self) -> None:
+        """A write under way is held here, and given back to be made elsewhere."""
+        self.write()
+        (write,) = self.writes.stop(slotset([self.slot]))
+        self.assertEqual((write.key, write.value), (self.key, b"value"))
+        self.assertEqual(self.parts.held(self.key), b"value")
+        self.assertEqual((self.answers, len(self.writes)), ([], 0))
+        self.assertIsNone(self.writes.latest("b", self.key))
+
+    def test_late_answer(self) -> None:
+        """An answer that comes afterwards acknowledges nothing."""
+        self.write()
+        self.writes.stop(ALL_SLOTS)
+        self.ask.answer(Done(), A)
+        self.turn(5)
+        self.assertEqual(self.answers, [])
+
+    def test_other_slots(self) -> None:
+        """Writes of other slots go on."""
+        self.write()
+        self.assertEqual(self.writes.stop(ALL_SLOTS & ~(1 << self.slot)), [])
+        self.ask.answer(Done(), A)
+        self.assertEqual(self.answers, [Done(True, 2, 7, ME)])
+
+    def test_delete(self) -> None:
+        """Of a delete the tombstone stays here, until others have fetched it."""
+        self.parts.store(self.key, b"old", 6)
+        self.write(None, ttl_s=3600)
+        self.assertEqual(len(self.writes.stop(ALL_SLOTS)), 1)
+        entry = self.parts.bucket.store.peek(self.slot, self.key, 0.0)
+        assert entry is not None
+        self.assertEqual((entry.value, entry.stamp), (None, 7))
+
+    def test_in_order(self) -> None:
+        """Several writes of a key are given back in the order they were made."""
+        self.write(b"one", 7)
+        self.write(b"two", 8)
+        values = [write.value for write in self.writes.stop(ALL_SLOTS)]
+        self.assertEqual(values, [b"one", b"two"])
+        self.assertEqual(self.parts.held(self.key), b"two")

@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.mycel.store import Bucket, Cause, Entry, entry_bytes
 from mycorrizal.mycel.store.lru import INF
+from mycorrizal.mycel.store.sizing import OUTLIVED_BYTES
+from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
 
 A, B = b"a" * 16, b"b" * 16
 
@@ -493,6 +495,111 @@ class TombstoneTests(BucketTestCase):
         self.assertIsNone(self.get(b"k"))
         self.assertEqual((self.bucket.tombstones, self.bucket.size_bytes), (0, 0))
         self.assertEqual(self.bucket.floors[0], 9)
+
+
+class LapsedTests(BucketTestCase):
+    """A value that lived shorter than an older one does not let that come back."""
+
+    def sweep(self, after_s: float) -> None:
+        """Let time pass, and free what is due."""
+        self.now += after_s
+        self.bucket.pop_due(self.now, 100)
+
+    def test_older_value_stays_away(self) -> None:
+        """Nobody can bring back what a newer value stood for, expired or not."""
+        self.put(b"k", b"old", stamp=1)
+        self.put(b"k", b"new", ttl_s=5.0, stamp=2)
+        self.sweep(10.0)
+        self.assertFalse(self.put(b"k", b"old", stamp=1))
+        self.assertIsNone(self.get(b"k"))
+        self.assertEqual((self.bucket.entries, self.bucket.tombstones), (0, 1))
+        self.assertEqual((self.bucket.expired, self.bucket.deletes), (1, 0))
+        self.assertEqual(self.gone, [(b"k", Cause.EXPIRED)])
+        self.assertTrue(self.bucket.lapsed(b"k"))
+
+    def test_late_copy(self) -> None:
+        """A newer value whose time is over takes the older one's place all the same."""
+        self.put(b"k", b"old", stamp=1)
+        self.assertTrue(self.put(b"k", b"new", ttl_s=-1.0, stamp=2))
+        self.assertIsNone(self.get(b"k"))
+        self.assertIsNone(self.bucket.peek(0, b"k", self.now))
+        self.sweep(2.0)
+        self.assertFalse(self.put(b"k", b"old", stamp=1))
+        self.assertTrue(self.put(b"k", b"newest", stamp=3))
+        self.assertEqual(self.get(b"k"), b"newest")
+
+    def test_for_as_long_as_it_would_have_lived(self) -> None:
+        """What could not come back anyway is not remembered."""
+        self.put(b"k", ttl_s=50.0)
+        self.put(b"k", ttl_s=5.0)
+        self.sweep(10.0)
+        self.assertEqual(self.bucket.tombstones, 1)
+        self.sweep(41.0)
+        self.assertEqual(self.bucket.tombstones, 0)
+        self.assertEqual((self.bucket.size_bytes, self.bucket.next_due_s()), (0, INF))
+
+    def test_no_longer_than_a_delete(self) -> None:
+        """It is remembered for an hour, as a delete is."""
+        self.put(b"k")
+        self.put(b"k", ttl_s=5.0)
+        self.sweep(10.0)
+        self.sweep(TOMBSTONE_TTL_S - 1.0)
+        self.assertEqual(self.bucket.tombstones, 1)
+        self.sweep(2.0)
+        self.assertEqual(self.bucket.tombstones, 0)
+
+    def test_oldest_of_three(self) -> None:
+        """The longest life of all that came before counts."""
+        for ttl_s in (INF, 5.0, 20.0):
+            self.put(b"k", ttl_s=ttl_s)
+        self.sweep(30.0)
+        self.assertFalse(self.put(b"k", stamp=1))
+
+    def test_short_value_over_a_delete(self) -> None:
+        """A delete is remembered for its hour, also if a value came between."""
+        self.delete(b"k", stamp=5)
+        self.put(b"k", ttl_s=5.0, stamp=6)
+        self.sweep(10.0)
+        self.assertFalse(self.put(b"k", stamp=4))
+
+    def test_a_delete_is_no_lapse(self) -> None:
+        """A delete leaves a tombstone of its own, for all to have."""
+        self.put(b"k")
+        self.put(b"k", ttl_s=5.0)
+        self.delete(b"k")
+        self.assertFalse(self.bucket.lapsed(b"k"))
+        self.assertEqual(self.bucket.size_bytes, entry_bytes(1, 0))
+
+    def test_a_longer_life_leaves_nothing(self) -> None:
+        """Where the newer value lives longer nothing stays of either."""
+        self.put(b"k", ttl_s=5.0)
+        self.put(b"k", ttl_s=50.0)
+        self.sweep(60.0)
+        self.assertEqual((self.bucket.tombstones, self.bucket.size_bytes), (0, 0))
+
+    def test_bounded(self) -> None:
+        """No more are remembered than deletes are; the first is forgotten first."""
+        self.bucket = self.make(tombstones_max=2)
+        for key in (b"1", b"2", b"3"):
+            self.put(key, ttl_s=50.0, stamp=1)
+            self.put(key, ttl_s=5.0, stamp=2)
+        charged = 3 * CHARGED + 2 * OUTLIVED_BYTES
+        self.assertEqual(self.bucket.size_bytes, charged)
+        self.sweep(10.0)
+        self.assertEqual(self.bucket.tombstones, 2)
+        self.assertTrue(self.put(b"1", stamp=1))
+        self.assertFalse(self.put(b"2", stamp=1))
+
+    def test_for_want_of_room(self) -> None:
+        """A full bucket lets go of what has expired, and remembers it."""
+        self.bucket = self.make(max_entries=1)
+        self.put(b"k", stamp=1)
+        self.put(b"k", ttl_s=5.0, stamp=2)
+        self.now += 10.0
+        self.put(b"l")
+        self.assertEqual((self.bucket.expired, self.bucket.evicted), (1, 0))
+        self.assertEqual(self.keys(), b"l")
+        self.assertFalse(self.put(b"k", stamp=1))
 
 
 class StatsTests(BucketTestCase):

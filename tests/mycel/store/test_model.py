@@ -19,6 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 import tests.profiles  # noqa: F401
 from mycorrizal.mycel.store import Bucket, Cause, Entry, entry_bytes
 from mycorrizal.mycel.store.lru import INF
+from mycorrizal.mycel.store.sizing import OUTLIVED_BYTES
+from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
 
 ORIGINS = [b"a" * 16, b"b" * 16]
 MAX_ENTRIES = 4
@@ -71,6 +73,7 @@ class BucketMachine(RuleBasedStateMachine):
         self.model: dict[bytes, Copy] = {}
         self.expected: list[tuple[bytes, Cause]] = []
         self.cleared = [-1] * 3
+        self.outlived: dict[bytes, float] = {}
 
     def told(self, entry: Entry, cause: Cause) -> None:
         """The bucket says that a value is gone."""
@@ -83,18 +86,44 @@ class BucketMachine(RuleBasedStateMachine):
 
     def lose(self, key: bytes, cause: Cause) -> None:
         """Drop from the model, and expect to be told."""
+        self.outlived.pop(key, None)
         if self.model.pop(key).value is not None:
             self.expected.append((key, cause))
 
-    def bound(self, written: bytes) -> None:
-        """Apply the limits to the model."""
+    def expire(self, key: bytes) -> None:
+        """Drop what has expired; a tombstone stays where it could come back."""
+        copy = self.model[key]
+        until = min(self.outlived.get(key, 0.0), self.now + TOMBSTONE_TTL_S)
+        self.lose(key, Cause.EXPIRED)
+        if copy.value is not None and until > self.now:
+            self.outlive(key, until)
+            self.model[key] = Copy(None, copy.version, until)
+            self.bury()
+
+    def outlive(self, key: bytes, until: float) -> None:
+        """Note how long an older value would have lived."""
+        self.outlived[key] = max(until, self.outlived.get(key, 0.0))
+        if len(self.outlived) > TOMBSTONES_MAX:
+            del self.outlived[next(iter(self.outlived))]
+
+    def bury(self) -> None:
+        """Apply the limits of tombstones."""
         buried = [k for k, copy in self.model.items() if copy.value is None]
         while buried and (
             len(buried) > TOMBSTONES_MAX
             or sum(self.model[k].size_bytes() for k in buried)
             > (self.max_bytes or 1 << 60) // 8
         ):
-            del self.model[buried.pop(0)]
+            self.lose(buried.pop(0), Cause.EVICTED)
+
+    def size_bytes(self) -> int:
+        """What all of it is charged."""
+        copies = sum(copy.size_bytes() for copy in self.model.values())
+        return copies + len(self.outlived) * OUTLIVED_BYTES
+
+    def bound(self, written: bytes) -> None:
+        """Apply the limits to the model."""
+        self.bury()
         copy = self.model.get(written)
         bytes_max = self.max_bytes or 1 << 60
         if copy is not None and copy.value is not None:
@@ -102,12 +131,14 @@ class BucketMachine(RuleBasedStateMachine):
                 self.lose(written, Cause.EVICTED)
         for key, copy in list(self.model.items()):
             held = [c for c in self.model.values() if c.value is not None]
-            size_bytes = sum(c.size_bytes() for c in self.model.values())
-            if size_bytes <= bytes_max and len(held) <= (self.max_entries or 1 << 60):
+            entries_max = self.max_entries or 1 << 60
+            if self.size_bytes() <= bytes_max and len(held) <= entries_max:
                 break
             if copy.value is not None:
-                late = copy.deadline <= self.now
-                self.lose(key, Cause.EXPIRED if late else Cause.EVICTED)
+                if copy.deadline <= self.now:
+                    self.expire(key)
+                else:
+                    self.lose(key, Cause.EVICTED)
 
     @rule(
         key=keys,
@@ -133,9 +164,14 @@ class BucketMachine(RuleBasedStateMachine):
         if not taken:
             return
         if held is not None and held.deadline <= self.now:
-            self.lose(key, Cause.EXPIRED)
-            if stamp <= self.cleared[slot_of(key)]:
+            self.expire(key)
+            held = self.model.get(key)
+            if held is None and stamp <= self.cleared[slot_of(key)]:
                 return
+        if value is None:
+            self.outlived.pop(key, None)
+        elif held is not None and deadline < held.deadline:
+            self.outlive(key, held.deadline)
         self.model.pop(key, None)
         self.model[key] = Copy(value, version, deadline)
         self.bound(key)
@@ -189,12 +225,13 @@ class BucketMachine(RuleBasedStateMachine):
         while self.bucket.pop_due(self.now, limit) == limit:
             pass
         for key, copy in list(self.model.items()):
-            held = any(e.key == key for e in self.bucket.scan(slot_of(key), b"", 99))
+            held = [e for e in self.bucket.scan(slot_of(key), b"", 99) if e.key == key]
+            swept = not held or (held[0].value is None) != (copy.value is None)
             if int(copy.deadline if copy.deadline != INF else 1e9) < int(self.now):
-                assert not held
-            if not held:
+                assert swept
+            if swept:
                 assert copy.deadline <= self.now
-                self.lose(key, Cause.EXPIRED)
+                self.expire(key)
 
     @invariant()
     def same(self) -> None:
@@ -207,7 +244,7 @@ class BucketMachine(RuleBasedStateMachine):
         stats = self.bucket.stats()
         buried = sum(copy.value is None for copy in held.values())
         assert (stats.entries, stats.tombstones) == (len(held) - buried, buried)
-        assert stats.size_bytes == sum(copy.size_bytes() for copy in held.values())
+        assert stats.size_bytes == self.size_bytes()
         # A sweep finds what is due together in an order of its own.
         assert sorted(self.gone, key=str) == sorted(self.expected, key=str)
         timed = any(copy.deadline != INF for copy in held.values())

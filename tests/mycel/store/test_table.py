@@ -6,6 +6,7 @@ import sys
 
 from mycorrizal.mycel.store import Bucket, Cause, Entry
 from mycorrizal.mycel.store.lru import INF
+from mycorrizal.mycel.store.table import ROOMY_BYTES, SMALL
 from mycorrizal.mycel.store.versions import DIGEST_MARGIN_S, entry_digest
 from tests.mycel.store.test_bucket import CHARGED, A, BucketTestCase
 
@@ -170,3 +171,18 @@ class MemoryTests(BucketTestCase):
         for slot in range(1000):
             self.bucket.drop_slot(slot, Cause.MOVED)
         self.assertLess(sys.getallocatedblocks(), started + 300)
+
+
+class RoomTests(BucketTestCase):
+    """A slot takes memory for what it holds, not for what it has held."""
+
+    def test_turned_over(self) -> None:
+        """Where entries come and go a slot's dict stays as small as a fresh one."""
+        count = 3 * SMALL
+        for number in range(100 * count):
+            self.put(b"%d" % number)
+            if number >= count:
+                self.bucket.remove(0, b"%d" % (number - count), Cause.MOVED)
+        held = self.bucket._tables[0]
+        self.assertEqual(len(held), count)
+        self.assertLess(held.__sizeof__(), ROOMY_BYTES * count)

@@ -11,6 +11,7 @@ from zope.interface.verify import verifyObject
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.discovery import IDiscovery, StaticDiscovery
+from mycorrizal.nodosum.discovery.static import LOOKUPS_AT_ONCE
 from mycorrizal.testing import World
 
 
@@ -69,17 +70,46 @@ class StaticDiscoveryTests(SynchronousTestCase):
         ours = [log for log in logs if log.get("host") == "gone"]
         self.assertEqual(len(ours), 1)
 
+    def test_name_that_changes(self) -> None:
+        """Names are looked up anew in each round."""
+        discovery = StaticDiscovery(self.runtime, (("moving", 7),))
+        for answer in (["10.0.2.1"], ["10.0.2.2", "fd00::6"]):
+            self.world.names["moving"] = answer
+            found = self.world.result_of(discovery.discover())
+            self.assertEqual([host for host, _ in found], answer)
+
     def test_name_that_comes_and_goes(self) -> None:
-        """Names are looked up anew; when one is gone again it is logged again."""
+        """
+        A name that can't be looked up any more stands for what it stood for,
+        and that is logged each time it happens.
+        """
         discovery = StaticDiscovery(self.runtime, (("later", 7), ("10.0.0.1", 7)))
         counts = []
         with capturedLogs() as logs:
-            for answer in ([], ["10.0.2.1"], []):
+            for answer in ([], ["10.0.2.1"], [], [], ["10.0.2.1"], []):
                 self.world.names["later"] = answer
                 self.world.advance(3600)
                 counts.append(len(self.world.result_of(discovery.discover())))
-        self.assertEqual(counts, [1, 2, 1])
-        self.assertEqual(len([log for log in logs if log.get("host") == "later"]), 2)
+        self.assertEqual(counts, [1, 2, 2, 2, 2, 2])
+        self.assertEqual(len([log for log in logs if log.get("host") == "later"]), 3)
+
+    def test_lookups_at_once(self) -> None:
+        """Four names are looked up at once, since each takes a thread."""
+        names = [f"seed{number}" for number in range(9)]
+        self.world.names.update({name: ["10.0.0.1"] for name in names})
+        self.world.names.answer_s = 1.0
+        began_s = self.world.now_s
+        self.look(*((name, 7) for name in names))
+        self.assertEqual(self.world.now_s - began_s, 3.0)
+        self.assertEqual(LOOKUPS_AT_ONCE, 4)
+
+    def test_cancelled(self) -> None:
+        """A round that nobody waits for any more comes to nothing."""
+        looking = StaticDiscovery(self.runtime, (("seed.example", 7),)).discover()
+        looking.cancel()
+        self.failureResultOf(looking)
+        self.world.advance(1)
+        self.assertEqual(self.world.errors(), [])
 
     def test_no_name_has_an_address(self) -> None:
         """If nothing at all is found the error names the names."""

@@ -17,8 +17,11 @@ from mycorrizal.nodosum.messages import (
     ClientWelcome,
     PeerEntry,
     Peers,
+    Probe,
+    Probed,
     Welcome,
     decode,
+    decode_system,
     encode,
 )
 from mycorrizal.nodosum.wire.chunks import Assembly, Chunk, cut
@@ -54,7 +57,13 @@ WELCOME = Welcome(
     (PeerEntry(NODE_KEY, 7, (("10.0.0.2", 6969),)),),
 )
 CLIENT_WELCOME = ClientWelcome("node-a", "0.1.0", ("*:*:*",))
-PEERS = Peers((PeerEntry(NODE_KEY, 2**64 - 1, ()),))
+PEERS = Peers(
+    (
+        PeerEntry(NODE_KEY, 2**64 - 1, ()),
+        PeerEntry(NODE_KEY, 8, (), "node-b", "host-b", {"zone": "east"}, "0.2.0"),
+    )
+)
+SYSTEM = (Probe(5, NODE_KEY, 8), Probed(5, 1, 250))
 
 
 def read_file() -> dict[str, bytes]:
@@ -79,6 +88,9 @@ def encoded() -> dict[str, bytes]:
         FrameType.WELCOME, encode(CLIENT_WELCOME)
     )
     found["PEERS"] = encode_frame(FrameType.PEERS, encode(PEERS))
+    for message in SYSTEM:
+        name = f"SYSTEM {type(message).__name__}"
+        found[name] = encode_frame(FrameType.SYSTEM, encode(message))
     ping = encode_ping(0x0102030405060708, 0x1112131415161718)
     found["PING"] = encode_frame(FrameType.PING, ping)
     found["PONG"] = encode_frame(FrameType.PONG, ping)
@@ -144,6 +156,9 @@ class GoldenTests(SynchronousTestCase):
         client = self.payload("WELCOME of a client")
         self.assertEqual(decode(ClientWelcome, client), CLIENT_WELCOME)
         self.assertEqual(decode(Peers, self.payload("PEERS")), PEERS)
+        for message in SYSTEM:
+            payload = self.payload(f"SYSTEM {type(message).__name__}")
+            self.assertEqual(decode_system(payload), message)
 
     def test_signals(self) -> None:
         """So is what a link says of itself."""

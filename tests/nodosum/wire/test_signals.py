@@ -42,7 +42,7 @@ class SignalTests(SynchronousTestCase):
 
     def test_unknown_reason(self) -> None:
         """A reason that is newer than we are is none, but no error."""
-        for reason in (0, 7, 255):
+        for reason in (0, 99, 255):
             data = bytes([reason]) + bytes(8)
             self.assertEqual(decode_goodbye(data), (None, 0, ""))
 

@@ -8,32 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.mycel.buckets import BucketTable, OpenBucket, settings_of
-from mycorrizal.mycel.config import BUCKETS_MAX, TTL_S_MAX
+from mycorrizal.mycel.bucket_messages import Administered
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket
+from mycorrizal.mycel.config import TTL_S_MAX
+from mycorrizal.mycel.fields import AboutBucket
 from mycorrizal.mycel.messages import (
-    CONFLICT,
+    BUSY,
     DEFAULT_TTL,
     INDETERMINATE,
     NOT_OWNER,
-    TOO_MANY,
     UNKNOWN_BUCKET,
     Answer,
-    BucketEntry,
-    Buckets,
-    CreateBucket,
     Done,
     Fetch,
     Found,
     Get,
+    OfKey,
     Put,
+    PutIf,
     Refused,
     Routed,
     Touch,
     deadline_of,
     remaining_ms,
 )
-from mycorrizal.mycel.operations.asking import Ask
-from mycorrizal.mycel.operations.writing import Write, Writes
+from mycorrizal.mycel.operations.asking import Ask, Waiter
+from mycorrizal.mycel.operations.writing import WRITES_MAX, Write, Writes
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.routes import SETTLED, UNSETTLED
 from mycorrizal.mycel.slots.view import View
 from mycorrizal.mycel.store.versions import TOMBSTONE_TTL_S
 
@@ -50,31 +52,32 @@ class Primary:
     The operations of the slots that this node is primary of.
 
     :param now: The monotonic clock.
-    :param meeting: Whether there are nodes that this one has heard of and not
-        met yet: they may hold what nobody else does.
+    :param administer: Does what is asked about whole buckets.
     """
 
     def __init__(
         self,
         view: View,
+        claims: Claims,
         buckets: BucketTable,
         clock: HybridClock,
         writes: Writes,
         ask: Ask,
         now: Callable[[], float],
-        meeting: Callable[[], bool] = lambda: False,
+        administer: Callable[[Administered, float, OnDone], None],
     ) -> None:
         self._view = view
+        self._claims = claims
         self._buckets = buckets
         self._clock = clock
         self._writes = writes
         self._ask = ask
         self._now = now
-        self._meeting = meeting
+        self._administer = administer
         self._fetched: set[tuple[str, bytes]] = set()
 
-    def members_changed(self) -> None:
-        """What was fetched before may be out of date."""
+    def holders_changed(self) -> None:
+        """Others hold something of our slots: what was fetched may be old."""
         self._fetched.clear()
 
     def perform(
@@ -88,30 +91,37 @@ class Primary:
         :param done: Called once, maybe at once, with the answer; `NOT_OWNER`
             if it has to be tried again.
         """
-        if isinstance(request, CreateBucket):
-            self._create(request, deadline, done)
+        if isinstance(request, AboutBucket):
+            self._administer(request, deadline, done)
             return
         bucket = self._buckets.by_name.get(request.bucket)
         if bucket is None:
             done(Refused(UNKNOWN_BUCKET, request.bucket))
             return
-        if self._view.unsettled[slot]:
-            self._fetch(bucket, slot, request, deadline, done)
-        else:
+        status = self._claims.routes.status[slot]
+        if status == SETTLED:
             self._perform_settled(bucket, slot, request, deadline, done)
+        elif status == UNSETTLED:
+            self._perform_unsettled(bucket, slot, request, deadline, done)
+        else:
+            done(Refused(NOT_OWNER))
 
     def _perform_settled(
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: OfKey,
         until: float,
         done: OnDone,
     ) -> None:
+        if isinstance(done, Waiter) and not done.wanted:
+            return  # It was cancelled before it began.
         if isinstance(request, Get):
             done(self._get(bucket, slot, request.key))
         elif isinstance(request, Touch):
             self._touch(bucket, slot, request, until, done)
+        elif isinstance(request, PutIf):
+            self._put_if(bucket, slot, request, until, done)
         elif request.value is None:
             self._delete(bucket, slot, request, until, done)
         else:
@@ -133,11 +143,10 @@ class Primary:
     def _delete(
         self, bucket: OpenBucket, slot: int, put: Put, until: float, done: OnDone
     ) -> None:
-        if self._last_value(bucket, slot, put.key) is None:
-            done(Done(existed=False))
-            return
+        # Also of what is not here: a node that is away may have it.
+        existed = self._last_value(bucket, slot, put.key) is not None
         deadline = self._now() + TOMBSTONE_TTL_S
-        self._write(bucket, slot, put, None, deadline, until, True, done)
+        self._write(bucket, slot, put, None, deadline, until, existed, done)
 
     def _touch(
         self, bucket: OpenBucket, slot: int, touch: Touch, until: float, done: OnDone
@@ -149,13 +158,27 @@ class Primary:
         deadline = self._deadline(bucket, touch.ttl_ms)
         self._write(bucket, slot, touch, value, deadline, until, True, done)
 
+    def _put_if(
+        self, bucket: OpenBucket, slot: int, put: PutIf, until: float, done: OnDone
+    ) -> None:
+        existed = self._last_value(bucket, slot, put.key) is not None
+        if existed != put.if_present:
+            done(Done(existed))
+            return
+        deadline = self._deadline(bucket, put.ttl_ms)
+        self._write(bucket, slot, put, put.value, deadline, until, existed, done)
+
     def _last_value(self, bucket: OpenBucket, slot: int, key: bytes) -> bytes | None:
         # A write builds on the last one, also if that can't be read yet: else
         # an older value would come back with a higher version.
         now = self._now()
         entry = bucket.store.peek(slot, key, now)
         write = self._writes.latest(bucket.settings.name, key)
-        if write is not None and (entry is None or write.stamp > entry.stamp):
+        if (
+            write is not None
+            and write.stamp > bucket.cleared
+            and (entry is None or write.stamp > entry.stamp)
+        ):
             return write.value if write.deadline > now else None
         return None if entry is None else entry.value
 
@@ -163,20 +186,24 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Put | Touch,
+        request: Put | PutIf | Touch,
         value: bytes | None,
         deadline: float,
         until: float,
         existed: bool,
         done: OnDone,
     ) -> None:
+        if len(self._writes) >= WRITES_MAX:
+            done(Refused(BUSY, str(WRITES_MAX)))
+            return
         self._clock.observe(request.clock)
-        stamp = self._clock.tick()
+        stamp, touches = self._clock.tick(), isinstance(request, Touch)
         self._writes.begin(
             Write(
-                bucket, slot, request.key, value, stamp, deadline, until, existed, done
+                bucket, slot, request.key, value, stamp, deadline, until, existed, done,
+                touches,
             )
-        )
+        )  # fmt: skip
 
     def _deadline(self, bucket: OpenBucket, ttl_ms: int) -> float:
         now = self._now()
@@ -187,6 +214,28 @@ class Primary:
 
     # -- unsettled ----------------------------------------------------------------
 
+    def _perform_unsettled(
+        self,
+        bucket: OpenBucket,
+        slot: int,
+        request: OfKey,
+        deadline: float,
+        done: OnDone,
+    ) -> None:
+        # A stamp of ours is higher than every one that was acknowledged, so a
+        # value that replaces the last one need not know it.
+        if isinstance(request, Put) and request.value is not None:
+
+            def put(answer: Answer) -> None:
+                self._know(bucket, request.key)
+                done(answer)
+
+            self._perform_settled(bucket, slot, request, deadline, put)
+        elif (bucket.settings.name, request.key) in self._fetched:
+            self._perform_settled(bucket, slot, request, deadline, done)
+        else:
+            self._fetch(bucket, slot, request, deadline, done)
+
     def _know(self, bucket: OpenBucket, key: bytes) -> None:
         if len(self._fetched) >= FETCHED_MAX:
             self._fetched.clear()
@@ -196,21 +245,13 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Get | Put | Touch,
+        request: OfKey,
         deadline: float,
         done: OnDone,
     ) -> None:
-        # Others may hold a newer version, and have not pushed it yet; also a
-        # put must be newer than that.
-        view, name, key = self._view, bucket.settings.name, request.key
-        holders = set(view.waiting_for)
-        if (name, key) in self._fetched or not holders:
-            self._perform_settled(bucket, slot, request, deadline, done)
-            return
-        if self._meeting():
-            done(Refused(NOT_OWNER))
-            return
-        epoch = view.epoch
+        """Ask all who may hold a newer version of a key, before it is used."""
+        claims, name, key = self._claims, bucket.settings.name, request.key
+        missing = dict.fromkeys(claims.holders_of(slot))
 
         def ask(holder: bytes) -> None:
             self._ask(
@@ -221,25 +262,23 @@ class Primary:
             )
 
         def answered(holder: bytes, answer: Answer | None) -> None:
-            if holder not in holders:
+            if holder not in missing:
                 return  # It is too late.
             if isinstance(answer, Found) and answer.stamp:
                 self._take(bucket, slot, key, answer)
-            elif answer is None and epoch == view.epoch:
+            elif answer is None and holder in claims.holders_of(slot):
                 if self._now() < deadline:
                     ask(holder)
                 else:
-                    holders.clear()
+                    missing.clear()
                     done(Refused(INDETERMINATE, "not all who may have it answered"))
                 return
-            holders.discard(holder)
-            if not holders and epoch != view.epoch:
-                done(Refused(NOT_OWNER))
-            elif not holders:
+            del missing[holder]
+            if not missing:
                 self._know(bucket, key)
-                self._perform_settled(bucket, slot, request, deadline, done)
+                self.perform(request, slot, deadline, done)
 
-        for holder in sorted(holders):
+        for holder in list(missing):
             ask(holder)
 
     def _take(self, bucket: OpenBucket, slot: int, key: bytes, found: Found) -> None:
@@ -249,60 +288,3 @@ class Primary:
         bucket.store.merge(
             slot, key, found.value, found.stamp, found.origin, deadline, now
         )
-
-    # -- buckets ------------------------------------------------------------------
-
-    def _create(self, request: CreateBucket, deadline: float, done: OnDone) -> None:
-        me = self._view.me
-        self._clock.observe(request.clock)
-        entry = BucketEntry(
-            request.name,
-            request.ttl_ms,
-            request.max_entries,
-            request.max_bytes,
-            request.replicas,
-            self._clock.tick(),
-            me,
-        )
-        settings = settings_of(entry)
-        bucket = self._buckets.by_name.get(request.name)
-        if bucket is None:
-            if len(self._buckets.by_name) >= BUCKETS_MAX:
-                done(Refused(TOO_MANY, f"there are {BUCKETS_MAX} buckets already"))
-                return
-            self._buckets.merge([entry])
-        else:
-            difference = settings.difference(bucket.settings)
-            if difference:
-                done(Refused(CONFLICT, difference))
-                return
-            entry = bucket.entry
-        self._spread(entry, deadline, done)
-
-    def _spread(self, entry: BucketEntry, deadline: float, done: OnDone) -> None:
-        """Tell every member of a bucket, and answer when all know it."""
-        missing = self._view.members.keys() - {self._view.me}
-        if not missing:
-            done(Done(copies=1))
-            return
-        news = Buckets((entry,), self._clock.last)
-
-        def tell(node_key: bytes) -> None:
-            left_s = deadline - self._now()
-            self._ask(node_key, news, left_s, lambda answer: told(node_key, answer))
-
-        def told(node_key: bytes, answer: Answer | None) -> None:
-            gone = node_key not in self._view.members
-            if answer is None and not gone and self._now() < deadline:
-                tell(node_key)
-                return
-            missing.discard(node_key)
-            if answer is None and not gone and not over:
-                over.append(node_key)
-                done(Refused(INDETERMINATE, "not all members answered in time"))
-            elif not missing and not over:
-                done(Done(copies=len(self._view.members)))
-
-        over: list[bytes] = []
-        for node_key in sorted(missing):
-            tell(node_key)

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.mycel.operations.test_replica -*-
 """
-What a node answers to other owners of a slot.
+What a node answers to others that hold, or want to hold, the same slots.
 """
 
 from __future__ import annotations
@@ -8,61 +8,174 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mycorrizal.clock import HybridClock
-from mycorrizal.mycel.buckets import BucketTable
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.messages import (
+    PROMISED,
     UNKNOWN_BUCKET,
     Answer,
     Copy,
     Done,
     Fetch,
     Found,
-    Push,
-    Pushed,
     Refused,
     deadline_of,
     remaining_ms,
 )
+from mycorrizal.mycel.slot_messages import (
+    Compare,
+    Compared,
+    Evict,
+    Lacking,
+    Offer,
+    Page,
+    Paged,
+    Push,
+    Pushed,
+)
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.leveling import PUSH_ENTRIES, cut, pushed
 from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slots.promises import Life
+from mycorrizal.mycel.slots.slotset import from_bytes, slots_of, to_bytes
+from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.store import Cause
+from mycorrizal.mycel.store.lru import Entry
+
+#: Asked of one who may hold something.
+Asked = Copy | Fetch | Push | Page | Compare | Offer | Evict
 
 
 class Replica:
     """
-    The answering side of copies, fetches and pushes.
+    The answering side of copies, pushes, pages and comparisons.
 
     :param now: The monotonic clock.
     """
 
     def __init__(
-        self, buckets: BucketTable, clock: HybridClock, now: Callable[[], float]
+        self,
+        view: View,
+        claims: Claims,
+        buckets: BucketTable,
+        clock: HybridClock,
+        now: Callable[[], float],
     ) -> None:
+        self._view = view
+        self._claims = claims
         self._buckets = buckets
         self._clock = clock
         self._now = now
 
-    def answer(self, request: Copy | Fetch | Push) -> Answer:
-        """Take what is given, or give what is asked for."""
+    def answer(self, request: Asked, life: Life) -> Answer:
+        """
+        Take what is given, or give what is asked for.
+
+        :param life: Who asks.
+        """
         bucket = self._buckets.by_name.get(request.bucket)
         if bucket is None:
-            return Refused(UNKNOWN_BUCKET, request.bucket)
-        now = self._now()
-        if isinstance(request, Fetch):
+            return self._without_bucket(request)
+        if isinstance(request, Copy):
             slot = slot_of(bucket.seed, request.key)
-            entry = bucket.store.peek(slot, request.key, now)
-            if entry is None:
-                return Found(None)
-            left_ms = remaining_ms(entry.deadline, now)
-            return Found(entry.value, entry.stamp, entry.origin, left_ms)
-        copies: tuple[Copy | Pushed, ...]
-        copies = request.entries if isinstance(request, Push) else (request,)
-        for copy in copies:
-            self._clock.observe(copy.stamp)
-            bucket.store.merge(
-                slot_of(bucket.seed, copy.key),
-                copy.key,
-                copy.value,
-                copy.stamp,
-                copy.origin,
-                deadline_of(copy.remaining_ms, now),
-                now,
-            )
+            promised = self._claims.takes_copy(life, slot)
+            if promised is not None:
+                return Refused(PROMISED, promised=promised)
+            self._take(bucket, slot, request)
+            return Done()
+        if isinstance(request, Push):
+            for entry in request.entries:
+                self._take(bucket, slot_of(bucket.seed, entry.key), entry)
+            return Done()
+        return self._give(bucket, request)
+
+    def _give(
+        self, bucket: OpenBucket, request: Fetch | Page | Compare | Offer | Evict
+    ) -> Answer:
+        if isinstance(request, Fetch):
+            return self._fetch(bucket, request.key)
+        if isinstance(request, Page):
+            return self._page(bucket, request)
+        if isinstance(request, Compare):
+            return self._compare(bucket, request)
+        if isinstance(request, Offer):
+            return self._lacking(bucket, request)
+        return self._evict(bucket, request)
+
+    def _take(self, bucket: OpenBucket, slot: int, copy: Copy | Pushed) -> None:
+        now = self._now()
+        self._clock.observe(copy.stamp)
+        bucket.store.merge(
+            slot,
+            copy.key,
+            copy.value,
+            copy.stamp,
+            copy.origin,
+            deadline_of(copy.remaining_ms, now),
+            now,
+        )
+
+    def _fetch(self, bucket: OpenBucket, key: bytes) -> Found:
+        now = self._now()
+        entry = bucket.store.peek(slot_of(bucket.seed, key), key, now)
+        if entry is None:
+            return Found(None)
+        left_ms = remaining_ms(entry.deadline, now)
+        return Found(entry.value, entry.stamp, entry.origin, left_ms)
+
+    def _page(self, bucket: OpenBucket, page: Page) -> Paged:
+        now, store, found = self._now(), bucket.store, list[Entry]()
+        slots = from_bytes(page.slots) >> page.slot << page.slot
+        for slot in slots_of(slots & store.held()):
+            after = page.after if slot == page.slot else b""
+            found += store.scan(slot, after, PUSH_ENTRIES - len(found))
+            if len(found) >= PUSH_ENTRIES:
+                break
+        first = next(cut(found), [])
+        if len(first) == len(found) < PUSH_ENTRIES:
+            return Paged(pushed(first, now), more=False)
+        last = first[-1]
+        return Paged(pushed(first, now), True, last.slot, last.key)
+
+    def _compare(self, bucket: OpenBucket, compare: Compare) -> Compared:
+        now, digest = self._now(), bucket.store.digest
+        slots, everything = from_bytes(compare.slots), compare.everything
+        return Compared(
+            tuple(digest(it, now, everything=everything) for it in slots_of(slots)),
+            to_bytes(slots & self._claims.steady),
+            self._view.epoch,
+        )
+
+    def _lacking(self, bucket: OpenBucket, offer: Offer) -> Lacking:
+        now, store = self._now(), bucket.store
+        places = []
+        for place, offered in enumerate(offer.entries):
+            held = store.peek(slot_of(bucket.seed, offered.key), offered.key, now)
+            if held is None or held.version < (offered.stamp, offered.origin):
+                places.append(place)
+        return Lacking(tuple(places))
+
+    def _evict(self, bucket: OpenBucket, evict: Evict) -> Done:
+        now, store = self._now(), bucket.store
+        for it in evict.entries:
+            slot = slot_of(bucket.seed, it.key)
+            held = store.peek(slot, it.key, now)
+            ours = self._claims.serving >> slot & 1
+            if not ours and held is not None and held.value is not None:
+                if held.version <= (it.stamp, it.origin):
+                    store.remove(slot, it.key, Cause.EVICTED)
+        return Done()
+
+    def _without_bucket(self, request: Asked) -> Answer:
+        dropped_at = self._buckets.dropped_at(request.bucket)
+        if isinstance(request, Copy):
+            newest = request.stamp
+        elif isinstance(request, Push):
+            newest = max((pushed.stamp for pushed in request.entries), default=0)
+        elif isinstance(request, Fetch):
+            return Found(None)
+        else:
+            return Refused(UNKNOWN_BUCKET, request.bucket)
+        if newest > dropped_at:
+            return Refused(UNKNOWN_BUCKET, request.bucket)
+        # It was dropped after all that was written: there is nothing to hold.
         return Done()

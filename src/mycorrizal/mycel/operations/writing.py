@@ -5,11 +5,13 @@ Writes under way at their primary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.messages import (
     INDETERMINATE,
+    PROMISED,
     UNKNOWN_BUCKET,
     Answer,
     Buckets,
@@ -19,27 +21,39 @@ from mycorrizal.mycel.messages import (
     remaining_ms,
 )
 from mycorrizal.mycel.operations.asking import Ask
-from mycorrizal.mycel.slots.view import SlotMember, View
+from mycorrizal.mycel.slots.view import View
+from mycorrizal.mycel.watch_messages import EventKind
 
-#: How long a replica may take before it is sent the copy again.
+#: How long a replica may take before it is sent the copy again, and another
+#: node one in its place.
 COPY_TIMEOUT_S = 0.5
+#: Writes that may be under way at one primary, those among them that are
+#: acknowledged while copies are on the way.
+WRITES_MAX: Final = 65_536
+#: How many nodes are to hold a write before it is acknowledged, but for "all".
+ENOUGH: Final = {"one": 2, "async": 1}
 
 
 class Write:
     """
     One version on its way to all owners of its slot.
 
-    It is readable when its copies stand: nobody reads a value that the death
-    of one node could take back.
+    It is readable when it is acknowledged, which with ``write="all"`` is when
+    its copies stand: nobody reads a value that the death of one node could take
+    back.
 
     :ivar until: When it is given up, monotonic.
-    :ivar waiting: Owners that were sent a copy and have not answered.
-    :ivar held: Members that hold it; one that has restarted is another.
+    :ivar touches: Whether it gives the value that there is another time to live.
+    :ivar began: When it began, monotonic.
+    :ivar waiting: Nodes that were sent a copy and have not answered.
+    :ivar held: Who holds it, by the link that said so.
+    :ivar stands: Whether it was acknowledged, and the rest of its copies is on
+        the way.
     """
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "waiting", "held",
+        "done", "touches", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +67,7 @@ class Write:
         until: float,
         existed: bool,
         done: Callable[[Answer], None],
+        touches: bool = False,
     ) -> None:
         self.bucket = bucket
         self.slot = slot
@@ -63,8 +78,11 @@ class Write:
         self.until = until
         self.existed = existed
         self.done = done
+        self.touches = touches
+        self.began = 0.0
         self.waiting: set[bytes] = set()
-        self.held: set[SlotMember] = set()
+        self.held: dict[bytes, object] = {}
+        self.stands = False
 
 
 class Writes:
@@ -72,7 +90,12 @@ class Writes:
     All writes under way at this node.
 
     :param now: The monotonic clock.
-    :param linked: Whether a node can be asked now.
+    :param link_to: The link to a node, if it can be asked now.
+    :param buckets: The buckets that this node knows.
+    :param refused: Called with a slot and the node it was promised to, when
+        that is another than this one.
+    :param behind: Called when a write counts without an owner that did not
+        take it: with the bucket, the owner and the slot.
     """
 
     def __init__(
@@ -80,19 +103,26 @@ class Writes:
         view: View,
         ask: Ask,
         now: Callable[[], float],
-        linked: Callable[[bytes], bool],
+        link_to: Callable[[bytes], object | None],
         buckets: Callable[[], Buckets],
+        refused: Callable[[int, tuple[bytes, int]], None],
+        behind: Callable[[OpenBucket, bytes, int], None],
     ) -> None:
         self._view = view
         self._ask = ask
         self._now = now
-        self._linked = linked
+        self._link_to = link_to
         self._buckets = buckets
+        self._refused = refused
+        self._behind = behind
         self._under_way: dict[Write, None] = {}
         self._latest: dict[tuple[str, bytes], Write] = {}
 
     def __len__(self) -> int:
         return len(self._under_way)
+
+    def __iter__(self) -> Iterator[Write]:
+        return iter(self._under_way)
 
     def latest(self, name: str, key: bytes) -> Write | None:
         """The last write of a key, if it is still under way."""
@@ -100,39 +130,93 @@ class Writes:
 
     def begin(self, write: Write) -> None:
         """Send a version to its owners, and answer when all have it."""
+        write.began = self._now()
         self._under_way[write] = None
         self._latest[write.bucket.settings.name, write.key] = write
         self._advance(write)
 
-    def members_changed(self) -> None:
+    def go_on(self) -> None:
         """Owners have changed, or a link is new: go on with all writes."""
         for write in list(self._under_way):
             self._advance(write)
 
-    def expire(self) -> None:
-        """Give up the writes whose time is over."""
+    def tick(self) -> None:
+        """Give up the writes whose time is over, and go on with the others."""
         now = self._now()
-        for write in [w for w in self._under_way if w.until <= now]:
-            self._end(write, ())
+        for write in list(self._under_way):
+            if write.until <= now:
+                self._end(write, ())
+            else:
+                self._advance(write)
+
+    def stop(self, slots: int) -> list[Write]:
+        """
+        This node is primary of some slots no more.
+
+        :return: Their writes, which are ended here: it holds them, and who is
+            primary now has to make them anew.
+        """
+        stopped = [write for write in self._under_way if slots >> write.slot & 1]
+        for write in stopped:
+            self._forget(write)
+            # Who makes it anew tells of it.
+            self._merge(write)
+        return [write for write in stopped if not write.stands]
+
+    # -- copies -----------------------------------------------------------------
 
     def _advance(self, write: Write) -> None:
-        view = self._view
-        owners = view.placement.owners(write.slot, write.bucket.owners)
+        if write.bucket.dropped:
+            self._end(write, ())
+            return
+        me, link_to, held = self._view.me, self._link_to, write.held
+        owners = self._view.owners(write.slot, write.bucket.owners)
         missing = [
             owner
             for owner in owners
-            if owner != view.me and view.members[owner] not in write.held
+            if owner != me and (owner not in held or link_to(owner) is not held[owner])
         ]
         if not missing:
-            self._end(write, owners)
+            self._end(write, (me, *(owner for owner in owners if owner != me)))
             return
         for owner in missing:
-            if owner not in write.waiting and self._linked(owner):
+            if owner not in write.waiting and link_to(owner) is not None:
                 self._send(write, owner)
+        mode = write.bucket.settings.write
+        if mode != "all" and len(owners) - len(missing) >= ENOUGH[mode]:
+            self._stand(write, [owner for owner in owners if owner not in missing])
+        elif self._now() >= write.began + COPY_TIMEOUT_S:
+            self._substitute(write, owners, missing)
 
-    def _send(self, write: Write, owner: bytes) -> None:
-        write.waiting.add(owner)
-        member = self._view.members[owner]
+    def _substitute(
+        self, write: Write, owners: tuple[bytes, ...], missing: list[bytes]
+    ) -> None:
+        """Let the next-ranked nodes hold it in place of owners that are late."""
+        me, link_to, held = self._view.me, self._link_to, write.held
+        others = [
+            node_key
+            for node_key in self._view.placement.ranked(write.slot)
+            if node_key not in owners and node_key != me
+        ]
+        standing = [it for it in others if it in held and link_to(it) is held[it]]
+        if len(standing) >= len(missing):
+            for owner in missing:
+                self._behind(write.bucket, owner, write.slot)
+            holding = (it for it in owners if it != me and it not in missing)
+            self._end(write, (me, *holding, *standing))
+            return
+        asked = [it for it in others if it in write.waiting]
+        for node_key in others:
+            if len(standing) + len(asked) >= len(missing):
+                break
+            if node_key not in standing and node_key not in asked:
+                if link_to(node_key) is not None:
+                    self._send(write, node_key)
+                    asked.append(node_key)
+
+    def _send(self, write: Write, node_key: bytes) -> None:
+        write.waiting.add(node_key)
+        link = self._link_to(node_key)
         copy = Copy(
             write.bucket.settings.name,
             write.key,
@@ -145,29 +229,69 @@ class Writes:
         def answered(answer: Answer | None) -> None:
             if write not in self._under_way:
                 return
-            write.waiting.discard(owner)
+            write.waiting.discard(node_key)
             if isinstance(answer, Done):
-                write.held.add(member)
+                write.held[node_key] = link
             elif isinstance(answer, Refused) and answer.reason == UNKNOWN_BUCKET:
                 # It has not heard of the bucket yet; links keep the order.
-                self._ask(owner, self._buckets(), COPY_TIMEOUT_S, lambda _: None)
+                self._ask(node_key, self._buckets(), COPY_TIMEOUT_S, lambda _: None)
+            elif isinstance(answer, Refused) and answer.reason == PROMISED:
+                if answer.promised is not None:
+                    self._refused(write.slot, answer.promised)
+                return
             self._advance(write)
 
-        self._ask(owner, copy, COPY_TIMEOUT_S, answered)
+        self._ask(node_key, copy, COPY_TIMEOUT_S, answered)
 
-    def _end(self, write: Write, held: tuple[bytes, ...]) -> None:
-        if self._under_way.pop(write, write) is write:
-            return
+    # -- ends -------------------------------------------------------------------
+
+    def _forget(self, write: Write) -> None:
+        del self._under_way[write]
         key = write.bucket.settings.name, write.key
         if self._latest.get(key) is write:
             del self._latest[key]
-        me, now = self._view.me, self._now()
-        if not held or me in held:
-            write.bucket.store.merge(
-                write.slot, write.key, write.value, write.stamp, me, write.deadline, now
-            )
+
+    def _end(self, write: Write, held: Sequence[bytes]) -> None:
+        if write not in self._under_way:
+            return
+        self._forget(write)
         if held:
-            write.done(Done(write.existed, len(held), write.stamp, me))
+            self._stand(write, held)
+        elif write.bucket.dropped:
+            if not write.stands:
+                write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
         else:
-            text = "not all owners answered in time"
-            write.done(Refused(INDETERMINATE, text))
+            # It is here in any case, and owners may lack it.
+            for owner in self._view.owners(write.slot, write.bucket.owners):
+                if owner != self._view.me and owner not in write.held:
+                    self._behind(write.bucket, owner, write.slot)
+            if not write.stands:
+                self._keep(write)
+                text = "not all owners answered in time"
+                write.done(Refused(INDETERMINATE, text))
+
+    def _stand(self, write: Write, held: Sequence[bytes]) -> None:
+        """A version is on as many nodes as its bucket demands: acknowledge it."""
+        if write.stands:
+            return
+        write.stands = True
+        self._keep(write)
+        write.done(Done(write.existed, len(held), write.stamp, self._view.me))
+
+    def _keep(self, write: Write) -> None:
+        bucket = write.bucket
+        there_was = write.existed or write.value is not None
+        if self._merge(write) and there_was and bucket.watches:
+            kind = EventKind.DELETE if write.value is None else EventKind.PUT
+            bucket.changed(kind, write.key)
+
+    def _merge(self, write: Write) -> bool:
+        return write.bucket.store.merge(
+            write.slot,
+            write.key,
+            write.value,
+            write.stamp,
+            self._view.me,
+            write.deadline,
+            self._now(),
+        )

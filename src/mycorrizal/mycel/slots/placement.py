@@ -19,9 +19,15 @@ from xxhash import xxh3_64_intdigest
 #: enough that a table of them is rebuilt in a millisecond.
 SLOTS: Final = 1024
 
+#: A set of slots on the wire: a bit for each, little-endian.
+SLOTSET_BYTES: Final = SLOTS // 8
+
 #: How many nodes' ranks are remembered in a process.  One node needs those of
 #: its members; many nodes in one process (a simulation) share them.
 RANKS_CACHED_MAX: Final = 512
+
+#: How many pairs of nodes are remembered that were compared: 200 bytes each.
+PAIRS_CACHED_MAX: Final = 8192
 
 #: Answers of `Placement.owners` are kept for counts up to this.
 COUNT_CACHED_MAX: Final = 16
@@ -57,6 +63,17 @@ def _distances(node_key: bytes) -> tuple[int, ...]:
         _RANK_MAX - xxh3_64_intdigest(slot.to_bytes(2, "little"), seed)
         for slot in range(SLOTS)
     )
+
+
+@lru_cache(maxsize=PAIRS_CACHED_MAX)
+def outranks(node_key: bytes, other: bytes) -> int:
+    """The slots, as bits, that one node wants more than another."""
+    bits = bytearray(SLOTSET_BYTES)
+    ranks = zip(_distances(node_key), _distances(other), strict=True)
+    for slot, (mine, theirs) in enumerate(ranks):
+        if (mine, node_key) < (theirs, other):
+            bits[slot >> 3] |= 1 << (slot & 7)
+    return int.from_bytes(bits, "little")
 
 
 class Placement:

@@ -1,6 +1,6 @@
 # -*- test-case-name: tests.mycel.slots.test_view -*-
 """
-Who owns which slot now, and which slots are still on their way: a core.
+Who could own slots, and so who should: a core.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import attrs
 from xxhash import xxh3_64_intdigest
 
 from mycorrizal.mycel.slots.placement import SLOTS, Placement
+from mycorrizal.mycel.slots.slotset import slotset
 
 
 @attrs.frozen
@@ -29,152 +30,95 @@ class SlotMember:
 
 class View:
     """
-    The slots as this node sees them.
+    The members as this node sees them, itself among them.
 
-    After a change of members every node pushes what has moved.  Until all have
-    said that they are through with it, a slot whose primary this node has
-    become is *unsettled*: somebody may hold a newer version of a key.
-
-    :ivar epoch: Stands for the present members; equal on nodes that see the
-        same.
-    :ivar unsettled: For each slot, whether it is so.
-    :ivar waiting_for: The members that have not said that they are through.
-    :ivar newcomers: Members that have joined since all was pushed.
+    :ivar members: By node key, those included that are about to leave.
+    :ivar leaving: Who is about to leave: it holds, answers and forwards, but
+        counts for no rank.
+    :ivar placement: Of the slots over those who stay.
+    :ivar shares: For each who stays, the slots it is the best-ranked one for.
+    :ivar epoch: Stands for those who stay; equal on nodes that see the same.
     """
 
     def __init__(self, me: SlotMember) -> None:
         self.me = me.node_key
         self.members: dict[bytes, SlotMember] = {me.node_key: me}
+        self.leaving: set[bytes] = set()
         self.placement = Placement()
         self.placement.add(me.node_key, me.host)
-        self.before = Placement()
-        self.before.add(me.node_key, me.host)
-        self.unsettled = bytearray(SLOTS)
-        self.waiting_for: set[bytes] = set()
-        self.newcomers: set[bytes] = set()
-        self._changes = 0
-        #: Without this node, when it leaves.
-        self._after: Placement | None = None
-        self.epoch = self._epoch()
+        self._changed()
 
     def change(self, members: Iterable[SlotMember]) -> bool:
         """
-        These are the members now, this node among them unless it leaves.
+        These are the members now.
 
         :return: Whether that is a change.
         """
         now = {member.node_key: member for member in members}
         if now == self.members:
             return False
-        self._changes += 1
-        # Alone, this node was primary of what others may have written.
-        alone = self.members.keys() == {self.me}
-        primaries = [None] * SLOTS if alone else list(self.placement.primaries)
         was, self.members = self.members, now
         for node_key, member in was.items():
             if now.get(node_key) != member:
-                self.placement.remove(node_key)
+                self._take_out(node_key)
+                # In its next life it may stay.
+                self.leaving.discard(node_key)
         for node_key, member in now.items():
-            if was.get(node_key) != member:
+            if was.get(node_key) != member and node_key not in self.leaving:
                 self.placement.add(node_key, member.host)
-                self.newcomers.add(node_key)
-        self.newcomers &= now.keys()
-        if self._after is not None:
-            self.leave()
-        self.epoch = self._epoch()
-        self.waiting_for = now.keys() - {self.me}
-        for slot, primary in enumerate(self.placement.primaries):
-            if primary != self.me or not self.waiting_for:
-                self.unsettled[slot] = False
-            elif primaries[slot] != self.me:
-                self.unsettled[slot] = True
+        self._changed()
         return True
 
-    def through(self, node_key: bytes, epoch: int) -> bool:
+    def leaves(self, node_key: bytes) -> bool:
         """
-        A member says that it has pushed all that has moved.
+        A member is about to leave.
 
-        :return: Whether all is settled by that.
+        :return: Whether that is news.
         """
-        if epoch != self.epoch or node_key not in self.waiting_for:
+        if node_key not in self.members or node_key in self.leaving:
             return False
-        self.waiting_for.discard(node_key)
-        if self.waiting_for:
-            return False
-        self.unsettled[:] = bytes(SLOTS)
+        self.leaving.add(node_key)
+        self._take_out(node_key)
+        self._changed()
         return True
 
-    def pushed(self) -> None:
-        """This node has pushed all that has moved: later changes are new."""
-        self._changes = 0
-        self.newcomers.clear()
-        for node_key in self.before.members:
-            if node_key not in self.members:
-                self.before.remove(node_key)
-        for node_key, member in self.members.items():
-            self.before.add(node_key, member.host)
+    def _take_out(self, node_key: bytes) -> None:
+        if node_key in self.placement:
+            self.placement.remove(node_key)
 
-    def leave(self) -> None:
+    def owners(self, slot: int, count: int) -> tuple[bytes, ...]:
+        """Who should hold a slot of a bucket with so many owners."""
+        return self.placement.owners(slot, count)
+
+    def owned(self, count: int) -> dict[bytes, int]:
         """
-        This node is about to leave: the owners without it need what it holds.
-        Until it has gone it stays a member, and primary of its slots.
+        For each who stays, the slots it owns of a bucket with so many owners.
+
+        To be read only; it is worked out once for each change of members.
         """
-        self._after = Placement()
-        for node_key, member in self.members.items():
-            if node_key != self.me:
-                self._after.add(node_key, member.host)
+        owned = self._owned.get(count)
+        if owned is None:
+            slots: dict[bytes, list[int]] = {key: [] for key in self.shares}
+            for slot in range(SLOTS):
+                for owner in self.placement.owners(slot, count):
+                    slots[owner].append(slot)
+            owned = {key: slotset(each) for key, each in slots.items()}
+            self._owned[count] = owned
+        return owned
 
-    def trust_nobody(self) -> None:
-        """Owners may lack anything, until all has been pushed once more."""
-        self._changes = 2
-        self.waiting_for = self.members.keys() - {self.me}
-
-    def returned(self) -> None:
-        """Others did without this node for a while, and may have written."""
-        self.trust_nobody()
+    def _changed(self) -> None:
+        self._owned: dict[int, dict[bytes, int]] = {}
+        staying = self.placement.members
+        shares: dict[bytes, list[int]] = {node_key: [] for node_key in staying}
         for slot, primary in enumerate(self.placement.primaries):
-            if primary == self.me and self.waiting_for:
-                self.unsettled[slot] = True
-
-    def lacking(self, slot: int, count: int) -> tuple[bytes, ...]:
-        """
-        The owners of a slot that may lack what this node holds of it.
-
-        An owner that was one before, and has not restarted, has had every
-        write.  Nobody is taken on trust if this node is not to keep the slot,
-        if the primary died and may have sent a write to some owners only, or
-        if members changed twice, since an owner before and after may have been
-        none in between.
-
-        :param count: How many owners the bucket has.
-        """
-        lacking = self._lacking_now(slot, count)
-        if self._after is None:
-            return lacking
-        owners = self.placement.owners(slot, count)
-        heirs = self._after.owners(slot, count)
-        return tuple(heir for heir in heirs if heir in lacking or heir not in owners)
-
-    def _lacking_now(self, slot: int, count: int) -> tuple[bytes, ...]:
-        owners = self.placement.owners(slot, count)
-        others = tuple(owner for owner in owners if owner != self.me)
-        primary = self.before.primaries[slot]
-        if (
-            self.me not in owners
-            or self._changes > 1
-            or primary not in self.members
-            or primary in self.newcomers
-        ):
-            return others
-        before = self.before.owners(slot, count)
-        return tuple(
-            owner for owner in others if owner in self.newcomers or owner not in before
-        )
-
-    def _epoch(self) -> int:
-        return xxh3_64_intdigest(
+            if primary is not None:
+                shares[primary].append(slot)
+        self.shares = {key: slotset(slots) for key, slots in shares.items()}
+        self.epoch = xxh3_64_intdigest(
             b"".join(
-                node_key + member.incarnation.to_bytes(8, "little")
-                for node_key, member in sorted(self.members.items())
+                node_key
+                + self.members[node_key].incarnation.to_bytes(8, "little")
+                + self.members[node_key].host.encode()
+                for node_key in staying
             )
         )

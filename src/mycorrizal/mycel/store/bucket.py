@@ -13,7 +13,11 @@ from mycorrizal.mycel.store.counts import Cause
 from mycorrizal.mycel.store.lru import INF, Entry
 from mycorrizal.mycel.store.sizing import entry_bytes
 from mycorrizal.mycel.store.table import SLOT_NUMBERS, SlotTable
-from mycorrizal.mycel.store.versions import TOMBSTONE_BYTES_SHARE, TOMBSTONES_MAX
+from mycorrizal.mycel.store.versions import (
+    TOMBSTONE_BYTES_SHARE,
+    TOMBSTONE_TTL_S,
+    TOMBSTONES_MAX,
+)
 
 #: How far above its limits a bucket may go before this node evicts what other
 #: nodes are primary of, on its own: they decide, but only so much memory is
@@ -38,13 +42,14 @@ class Bucket(SlotTable):
     :param name: The bucket's name.
     :param max_entries: Values that it may hold; None: any number.
     :param max_bytes: Memory it may take, tombstones included; None: any.
-    :param tombstones_max: Deletes it may remember.
+    :param tombstones_max: Deletes it may remember, and as many values that
+        live shorter than older ones of their keys.
     :param gone: Called with each value that goes other than by a `merge`, and
         the cause; the bucket is in order by then and may be called.
     """
 
     __slots__ = (
-        "_bytes_max", "_entries_max", "_tombstone_bytes_max", "_tombstones_max", "name",
+        "_bytes_max", "_entries_max", "_tombstone_bytes_max", "name",
     )  # fmt: skip
 
     def __init__(
@@ -56,13 +61,12 @@ class Bucket(SlotTable):
         tombstones_max: int = TOMBSTONES_MAX,
         gone: Callable[[Entry, Cause], None] | None = None,
     ) -> None:
-        super().__init__(gone)
+        super().__init__(gone, tombstones_max)
         self.name = name
-        self._tombstones_max = tombstones_max
         self.limit(max_entries, max_bytes)
 
     def limit(self, max_entries: int | None, max_bytes: int | None) -> None:
-        """Change the limits; the next write makes room."""
+        """Change the limits; `trim`, or the next write, makes room."""
         self._entries_max = sys.maxsize if max_entries is None else max_entries
         self._bytes_max = sys.maxsize if max_bytes is None else max_bytes
         self._tombstone_bytes_max = int(self._bytes_max * TOMBSTONE_BYTES_SHARE)
@@ -117,46 +121,70 @@ class Bucket(SlotTable):
         """
         held = self._tables[slot].get(key)
         if held is None:
-            return self._add(slot, key, value, stamp, origin, deadline, now)
-        if stamp <= held.stamp and (stamp < held.stamp or origin <= held.origin):
+            if stamp <= self.cleared[slot]:
+                self.refused += 1
+                return False
+            if value is None:
+                self.deletes += 1
+            else:
+                self.puts += 1
+            held = self._add(slot, key, value, stamp, origin, deadline, now)
+        elif stamp <= held.stamp and (stamp < held.stamp or origin <= held.origin):
             self.refused += 1
             return False
-        if held.deadline <= now:
-            self._lose(held, Cause.EXPIRED)
+        elif held.deadline <= now:
+            self._expire(held, now)
             return self.merge(slot, key, value, stamp, origin, deadline, now)
+        else:
+            self._replace(held, value, stamp, origin, deadline, now)
+        if self.size_bytes > self._bytes_max or self.entries > self._entries_max:
+            self._make_room(held, now)
+        return True
+
+    def _replace(
+        self,
+        held: Entry,
+        value: bytes | None,
+        stamp: int,
+        origin: bytes,
+        deadline: float,
+        now: float,
+    ) -> None:
+        """Take a higher version of a key that is held, and has not expired."""
         held.stamp = stamp
         held.origin = origin
         if deadline < held.deadline:
+            if value is not None:
+                # Who has missed this one could bring the old one back later.
+                self._outlive(held.key, held.deadline)
             self._due.bring_forward(held, deadline, now)
         else:
             # Looked at when the old one has come, and filed again then.
             held.deadline = deadline
-        self._digests[slot] = None
+        self._digests[held.slot] = None
         was = held.value
         if value is None or was is None:
             self._turn(held, value)
-        else:
-            self.puts += 1
-            self.replaced += 1
-            held.value = value
-            if len(value) != len(was):
-                self.size_bytes += entry_bytes(len(key), len(value))
-                self.size_bytes -= entry_bytes(len(key), len(was))
-            end = self._ends[slot]
-            newer = held.newer
-            if newer is not end:
-                # As in get.
-                older = held.older
-                older.newer = newer
-                newer.older = older
-                newest = end.older
-                newest.newer = held
-                held.older = newest
-                held.newer = end
-                end.older = held
-        if self.size_bytes > self._bytes_max or self.entries > self._entries_max:
-            self._make_room(held, now)
-        return True
+            return
+        self.puts += 1
+        self.replaced += 1
+        held.value = value
+        if len(value) != len(was):
+            key_bytes = len(held.key)
+            self.size_bytes += entry_bytes(key_bytes, len(value))
+            self.size_bytes -= entry_bytes(key_bytes, len(was))
+        end = self._ends[held.slot]
+        newer = held.newer
+        if newer is not end:
+            # As in get.
+            older = held.older
+            older.newer = newer
+            newer.older = older
+            newest = end.older
+            newest.newer = held
+            held.older = newest
+            held.newer = end
+            end.older = held
 
     def _add(
         self,
@@ -167,11 +195,8 @@ class Bucket(SlotTable):
         origin: bytes,
         deadline: float,
         now: float,
-    ) -> bool:
+    ) -> Entry:
         """Take a key that is not held."""
-        if stamp <= self.cleared[slot]:
-            self.refused += 1
-            return False
         entry = Entry(
             value, deadline, None, None, key, SLOT_NUMBERS[slot], stamp, origin
         )
@@ -179,18 +204,15 @@ class Bucket(SlotTable):
         if table is self._no_table:
             table = self._tables[slot] = {}
         table[key] = entry
+        if table.__sizeof__() != self._table_bytes[slot]:
+            self._grown(slot, table)
         if deadline != INF:
             self._due.file(entry, now)
         self._digests[slot] = None
         self._gain(entry)
         if value is None:
-            self.deletes += 1
             self._forget()
-        else:
-            self.puts += 1
-        if self.size_bytes > self._bytes_max or self.entries > self._entries_max:
-            self._make_room(entry, now)
-        return True
+        return entry
 
     def _turn(self, entry: Entry, value: bytes | None) -> None:
         """Make a tombstone of a value or tombstone, or a value of the latter."""
@@ -201,6 +223,7 @@ class Bucket(SlotTable):
         self._gain(entry)
         if value is None:
             self.deletes += 1
+            self._drop_outlived(entry.key)
             self._forget()
         else:
             self.puts += 1
@@ -216,10 +239,14 @@ class Bucket(SlotTable):
             self.tombstones_dropped += 1
             self._lose(self._dead.newer, Cause.EVICTED)
 
-    def _make_room(self, kept: Entry, now: float) -> None:
+    def trim(self, now: float) -> None:
+        """Evict what is above the limits."""
+        self._make_room(None, now)
+
+    def _make_room(self, kept: Entry | None, now: float) -> None:
         """Evict the least recently used until the limits are met."""
         entries_max, bytes_max = self._entries_max, self._bytes_max
-        if kept.value is not None:
+        if kept is not None and kept.value is not None:
             if entry_bytes(len(kept.key), len(kept.value)) > bytes_max:
                 # It does not fit even alone: the others need not go for it.
                 self._lose(kept, Cause.EVICTED)
@@ -228,12 +255,27 @@ class Bucket(SlotTable):
                 oldest: Entry = end.newer
                 if oldest is end or oldest is kept:
                     break
-                expired = oldest.deadline <= now
-                if end is self._followed and not expired:
+                if oldest.deadline <= now:
+                    self._expire(oldest, now)
+                    continue
+                if end is self._followed:
                     self.capped.add(oldest.slot)
-                self._lose(oldest, Cause.EXPIRED if expired else Cause.EVICTED)
+                self._lose(oldest, Cause.EVICTED)
             entries_max = int(entries_max * FOLLOWED_SHARE_MAX)
             bytes_max = int(bytes_max * FOLLOWED_SHARE_MAX)
+
+    def _expire(self, entry: Entry, now: float) -> None:
+        """
+        Let an expired entry go; where an older version would have lived longer
+        a tombstone stays for that time, or a node that was away brings it back.
+        """
+        key, slot = entry.key, entry.slot
+        until = min(self._outlived.get(key, 0.0), now + TOMBSTONE_TTL_S)
+        lapsed = entry.value is not None and entry.newer is not None and until > now
+        self._lose(entry, Cause.EXPIRED)
+        if lapsed and key not in self._tables[slot]:
+            self._outlive(key, until)
+            self._add(slot, key, None, entry.stamp, entry.origin, until, now)
 
     def pop_due(self, now: float, limit: int) -> int:
         """
@@ -245,7 +287,7 @@ class Bucket(SlotTable):
         due, looked_at = self._due.take_due(now, limit)
         for entry in due:
             if entry.deadline <= now:
-                self._lose(entry, Cause.EXPIRED)
+                self._expire(entry, now)
             elif entry.earlier is None and entry.deadline != INF:
                 # Whoever was told of an earlier one has written this anew.
                 self._due.file(entry, now)

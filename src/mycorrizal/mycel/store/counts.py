@@ -23,26 +23,49 @@ class Cause(Enum):
 @attrs.frozen
 class BucketStats:
     """
-    What one node counts of one bucket, since the bucket came to be there.
+    What one node holds of one bucket, and has counted since the bucket came to
+    be there.  A node that restarts begins anew, and so does one that gets the
+    bucket back.
 
-    The first three are what it holds now, tombstones and entries that have
-    expired in the last second included in `size_bytes`.
+    :ivar entries: Values held now, for which ``max_entries`` is the limit;
+        those that have expired in the last second among them.
+    :ivar tombstones: Deleted keys that are remembered now, and keys whose
+        value lived shorter than the one before.
+    :ivar size_bytes: Memory taken now, within 10 % of what the process has
+        resident for it; ``max_bytes`` is the limit.  Keys, values, what keeps
+        them in order and tombstones count.
+    :ivar hits: Reads that found a value here.
+    :ivar misses: Reads that found none here.  A read that goes to another
+        node counts there.
+    :ivar puts: Values taken that were newer than what was held, copies for
+        this node as a replica and moved ones included.
+    :ivar deletes: Deletes taken that were newer, also of absent keys, copies
+        included.
+    :ivar refused: Values and deletes not taken, being no newer than what is
+        held.
+    :ivar expired: Values gone because their time to live had run out.
+    :ivar evicted: Values gone because the bucket was full.
+    :ivar deleted: Values gone by a delete, clear or drop.
+    :ivar replaced: Values gone because a newer one came.
+    :ivar moved: Values gone because other nodes hold them now.
+    :ivar tombstones_dropped: Deletes forgotten before their time, for want of
+        room.
     """
 
-    entries: int  # entries with a value held, for which max_entries is the limit
-    tombstones: int  # deleted keys that are remembered
-    size_bytes: int  # memory taken, for which max_bytes is the limit
-    hits: int  # reads that found a value
-    misses: int  # reads that found none
-    puts: int  # values taken that were newer than what was held, copies included
-    deletes: int  # deletes taken that were newer, of absent keys too, and copies
-    refused: int  # values and deletes not taken, being no newer than what is held
-    expired: int  # entries gone because their time to live had run out
-    evicted: int  # entries gone because the bucket was full
-    deleted: int  # entries gone by a delete, clear or drop
-    replaced: int  # entries gone because a newer value came
-    moved: int  # entries gone because other nodes hold them now
-    tombstones_dropped: int  # deletes forgotten before their time, for want of room
+    entries: int
+    tombstones: int
+    size_bytes: int
+    hits: int
+    misses: int
+    puts: int
+    deletes: int
+    refused: int
+    expired: int
+    evicted: int
+    deleted: int
+    replaced: int
+    moved: int
+    tombstones_dropped: int
 
 
 class Counts:

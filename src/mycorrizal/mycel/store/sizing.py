@@ -35,6 +35,9 @@ _FIXED_BYTES: Final = (
     + _POOLS_BYTES
 )
 
+#: A place in a dict, and a time of its own.
+OUTLIVED_BYTES: Final = _DICT_BYTES + _allocated_bytes(sys.getsizeof(INF))
+
 #: A bytes object without its content, and what rounds its size up.
 _BYTES_ROUND: Final = sys.getsizeof(b"") + 15
 

@@ -13,8 +13,13 @@ from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.store.counts import Cause, Counts
 from mycorrizal.mycel.store.expiry import DueRings
 from mycorrizal.mycel.store.lru import INF, Entry, new_ring, push, take_off
-from mycorrizal.mycel.store.sizing import entry_bytes
-from mycorrizal.mycel.store.versions import slot_digest
+from mycorrizal.mycel.store.sizing import OUTLIVED_BYTES, entry_bytes
+from mycorrizal.mycel.store.versions import DIGEST_MARGIN_S, slot_digest
+
+#: Bytes of a dict for each of its entries that are too many: a dict that has just
+#: doubled has 54.  (Below this number of entries it does not matter.)
+ROOMY_BYTES: Final = 64
+SMALL: Final = 32
 
 #: Entries take their slot's number from here, not an equal integer of their
 #: own: 32 bytes saved on each.
@@ -54,15 +59,19 @@ class SlotTable(Counts):
 
     __slots__ = (
         "__weakref__", "_dead", "_digests", "_due", "_ends", "_followed", "_gone",
-        "_led", "_no_table", "_tables", "_tombstone_bytes", "capped", "cleared",
-        "floors",
+        "_led", "_no_table", "_outlived", "_table_bytes", "_tables",
+        "_tombstone_bytes", "_tombstones_max", "capped", "cleared", "floors",
     )  # fmt: skip
 
-    def __init__(self, gone: Callable[[Entry, Cause], None] | None) -> None:
+    def __init__(
+        self, gone: Callable[[Entry, Cause], None] | None, tombstones_max: int
+    ) -> None:
         super().__init__()
         # A slot without entries has no dict of its own: 64 KiB saved.
         self._no_table: dict[bytes, Entry] = {}
         self._tables = [self._no_table] * SLOTS
+        #: What each of them takes, to see when it has grown.
+        self._table_bytes = [0] * SLOTS
         self._led, self._followed, self._dead = new_ring(), new_ring(), new_ring()
         #: The ring of use of each slot's values: of the slots this node is
         #: primary of, or of the others.
@@ -72,6 +81,10 @@ class SlotTable(Counts):
         self._digests: list[tuple[int, float] | None] = [(0, INF)] * SLOTS
         self._gone = gone
         self._tombstone_bytes = 0
+        self._tombstones_max = tombstones_max
+        #: Of keys whose value lives shorter than an older one would have, or is
+        #: a tombstone that stays for that time: until when that is.
+        self._outlived: dict[bytes, float] = {}
         self.floors = [-1] * SLOTS
         self.cleared = [-1] * SLOTS
         self.capped: set[int] = set()
@@ -107,6 +120,13 @@ class SlotTable(Counts):
         self._lose(entry, cause)
         return True
 
+    def lapsed(self, key: bytes) -> bool:
+        """
+        Whether a tombstone stands for a value that has expired, and nobody
+        deleted; nodes that were told of that value alone have none.
+        """
+        return key in self._outlived
+
     # -- whole slots ----------------------------------------------------------
 
     def lead(self, slot: int, leads: bool) -> None:
@@ -130,6 +150,12 @@ class SlotTable(Counts):
         """How many entries and tombstones of a slot are held."""
         return len(self._tables[slot])
 
+    def held(self) -> int:
+        """The slots of which anything is held, as the bits of one integer."""
+        none = self._no_table
+        bits = "".join("0" if it is none else "1" for it in reversed(self._tables))
+        return int(bits, 2)
+
     def scan(
         self, slot: int, after: bytes, limit: int, prefix: bytes = b""
     ) -> list[Entry]:
@@ -145,13 +171,18 @@ class SlotTable(Counts):
         keys = (key for key in table if key > after and key.startswith(prefix))
         return [table[key] for key in heapq.nsmallest(limit, keys)]
 
-    def digest(self, slot: int, now: float) -> int:
+    def digest(self, slot: int, now: float, *, everything: bool = False) -> int:
         """
         The `slot_digest` of what is held of a slot.
+
+        :param everything: Also of what is about to expire.
 
         Worked out when asked, and only if the slot has changed: keeping it up
         with each write would slow a write by a half.
         """
+        if everything:
+            table = self._tables[slot]
+            return slot_digest(table.values(), now - DIGEST_MARGIN_S)[0]
         known = self._digests[slot]
         if known is None or now >= known[1]:
             known = slot_digest(self._tables[slot].values(), now)
@@ -165,6 +196,14 @@ class SlotTable(Counts):
             self._lose(entry, cause)
         self.capped.discard(slot)
         return len(held)
+
+    def tell(self, gone: Callable[[Entry, Cause], None] | None) -> None:
+        """Call this from now on with each value that goes; see the class."""
+        self._gone = gone
+
+    def refuse(self, stamp: int) -> None:
+        """Refuse from now on what is not above `stamp`; see `clear`."""
+        self.cleared = [max(cleared, stamp) for cleared in self.cleared]
 
     def clear(self, slot: int, stamp: int) -> int:
         """
@@ -194,6 +233,16 @@ class SlotTable(Counts):
             push(self._ends[entry.slot], entry)
         self.size_bytes += size_bytes
 
+    def _grown(self, slot: int, table: dict[bytes, Entry]) -> None:
+        """
+        A slot's dict has grown; where entries come and go it grows to thrice
+        what it holds, so it is made anew if it holds too little for its size.
+        """
+        count = len(table)
+        if count > SMALL and table.__sizeof__() > ROOMY_BYTES * count:
+            table = self._tables[slot] = dict(table)
+        self._table_bytes[slot] = table.__sizeof__()
+
     def _give_up(self, entry: Entry) -> None:
         """Take an entry off its ring of use and out of the counts."""
         value = entry.value
@@ -207,10 +256,28 @@ class SlotTable(Counts):
         self.size_bytes -= size_bytes
         take_off(entry)
 
+    def _outlive(self, key: bytes, until: float) -> None:
+        """Remember until when an older value of a key would have lived."""
+        outlived = self._outlived
+        if key in outlived:
+            outlived[key] = max(until, outlived[key])
+            return
+        outlived[key] = until
+        self.size_bytes += OUTLIVED_BYTES
+        if len(outlived) > self._tombstones_max:
+            self._drop_outlived(next(iter(outlived)))
+
+    def _drop_outlived(self, key: bytes) -> None:
+        """Forget that an older value of a key would have lived longer."""
+        if self._outlived.pop(key, None) is not None:
+            self.size_bytes -= OUTLIVED_BYTES
+
     def _lose(self, entry: Entry, cause: Cause) -> None:
         """Let an entry go from everything, and tell."""
         if entry.newer is None:
             return  # Whoever was told of an earlier one has taken it away.
+        if self._outlived:
+            self._drop_outlived(entry.key)
         slot = entry.slot
         table = self._tables[slot]
         del table[entry.key]

@@ -123,6 +123,8 @@ class Goodbye(IntEnum):
     STALE_INCARNATION = 4
     SELF = 5
     SINGLE = 6
+    BUSY = 7
+    IDLE = 8
 
 
 class ErrorCode(IntEnum):

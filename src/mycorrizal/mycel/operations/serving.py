@@ -1,0 +1,143 @@
+# -*- test-case-name: tests.mycel.operations.test_serving -*-
+"""
+The operations of other nodes that this one is working on.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mycorrizal.mycel.buckets import BucketTable
+from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, SERVED_MAX
+from mycorrizal.mycel.fields import AboutBucket, AboutKey
+from mycorrizal.mycel.messages import (
+    BUSY,
+    Answer,
+    Asked,
+    Refused,
+    Routed,
+    Scan,
+    Watch,
+    encode,
+)
+from mycorrizal.mycel.operations.asking import Waiter
+from mycorrizal.mycel.operations.bulk import serve_batch
+from mycorrizal.mycel.operations.routing import Router
+from mycorrizal.mycel.operations.scanning import answer_scan
+from mycorrizal.mycel.operations.watching import Outboxes
+from mycorrizal.nodosum import Link, Route
+from mycorrizal.runtime import Runtime
+
+
+class Cancellable(Protocol):
+    """An operation that may be on its way to somewhere else."""
+
+    def cancel(self) -> None: ...
+
+
+class Slots(Route, Protocol):
+    """The application whose calls they are, which knows the slots of operations."""
+
+    def slot(self, request: Routed) -> int: ...
+
+
+class Served(Waiter):
+    """
+    Another node, which waits for the answer to one call.
+
+    :ivar operation: What works on it, if that can be cancelled.
+    :ivar kept: Whether it is in the table of those without an answer.
+    """
+
+    __slots__ = ("kept", "operation", "_call_id", "_link", "_serving")
+
+    def __init__(self, serving: Serving, call_id: int, link: Link) -> None:
+        self.wanted = True
+        self._serving = serving
+        self._call_id = call_id
+        self._link = link
+        self.operation: Cancellable | None = None
+        self.kept = False
+
+    def __call__(self, answer: Answer) -> None:
+        """Send the answer, unless nobody waits any more."""
+        if not self.wanted:
+            return
+        self.wanted = False
+        link = self._link
+        if self.kept:
+            self._serving.ended(self._call_id, link)
+        if not link.closed:
+            link.reply(self._call_id, encode(answer), self._serving.app_id)
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self.wanted = False
+        if self.operation is not None:
+            self.operation.cancel()
+
+
+class Serving:
+    """
+    All calls of other nodes that have no answer yet, so that they can be
+    cancelled; bounded, since each is work under way.
+
+    :param route: Of the application whose calls they are.
+    :param app_id: Its id.
+    """
+
+    def __init__(
+        self,
+        route: Slots,
+        app_id: bytes,
+        runtime: Runtime,
+        router: Router,
+        buckets: BucketTable,
+        outboxes: Outboxes,
+    ) -> None:
+        self._route = route
+        self.app_id = app_id
+        self._now = runtime.now
+        self._router = router
+        self._buckets = buckets
+        self._outboxes = outboxes
+        self._served: dict[tuple[int, Link], Served] = {}
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def serve(self, call_id: int, request: Asked, link: Link) -> None:
+        """A caller on another node asks something."""
+        served = Served(self, call_id, link)
+        operation: Cancellable | None
+        if len(self._served) >= SERVED_MAX:
+            served(Refused(BUSY, str(SERVED_MAX)))
+            return
+        if isinstance(request, (AboutKey, AboutBucket)):
+            deadline = self._now() + OPERATION_TIMEOUT_S
+            slot = self._route.slot(request)
+            operation = self._router.passed_on(request, slot, deadline, served)
+        elif isinstance(request, Scan):
+            now, claims = self._now(), self._router.claims
+            served(answer_scan(self._buckets, claims, request, now))
+            return
+        elif isinstance(request, Watch):
+            operation = self._outboxes.ask(link, request, served)
+        else:
+            operation = serve_batch(self._router, self._buckets, request, served)
+        if served.wanted:
+            served.operation = operation
+            served.kept = True
+            self._served[call_id, link] = served
+            link.serving[call_id] = self._route
+
+    def ended(self, call_id: int, link: Link) -> None:
+        """A call has its answer."""
+        if self._served.pop((call_id, link), None) is not None:
+            link.serving.pop(call_id, None)
+
+    def cancelled(self, call_id: int, link: Link) -> None:
+        """The caller waits no more, or its link is gone."""
+        served = self._served.pop((call_id, link), None)
+        if served is not None:
+            served.cancel()

@@ -1,0 +1,216 @@
+"""
+Claims hold in whatever order things happen; and each of their rules is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mycorrizal.mycel.slot_messages import Claim, Claimed
+from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.effects import Effects, Ended
+from mycorrizal.mycel.slots.promises import Life
+from mycorrizal.mycel.slots.slotset import NO_SLOTS
+from tests.mycel.slots.claims_world import SLOTS_SEEN, ClaimsWorld, Wrong
+
+#: Storms that are looked at, unless one is found to be wrong before.
+SEEDS = 150
+#: Storms in which a rule that is missing must be missed.
+SEEDS_MAX = 1500
+STEPS = 500
+
+
+def storm(
+    seed: int,
+    make: Callable[..., Claims] = Claims,
+    world_of: type[ClaimsWorld] = ClaimsWorld,
+) -> ClaimsWorld:
+    """
+    One storm: nodes join at nearly the same time, die, return empty, leave.
+
+    :raises Wrong: Something happened that must not.
+    """
+    world = world_of(seed, make)
+    dice = world.random
+    try:
+        for number in range(1, dice.randint(2, 5)):
+            world.join(number)
+            for _ in range(dice.choice((0, 3, 60))):
+                world.step()
+        for _ in range(STEPS):
+            world.step()
+            if dice.random() < 0.03:
+                _something_happens(world)
+        world.quiet()
+        for slot in SLOTS_SEEN:
+            for node in world.nodes.values():
+                world.read(node, slot)
+    except Wrong as wrong:
+        story = "\n".join(world.story[-40:])
+        raise Wrong(f"seed {seed}: {wrong}\n{story}") from None
+    return world
+
+
+def _something_happens(world: ClaimsWorld) -> None:
+    dice = world.random
+    key = dice.choice(sorted(world.nodes))
+    what = dice.random()
+    if what < 0.4:
+        world.join(dice.randint(1, 6))
+    elif what < 0.75:
+        # One at a time, as long as copies are missing.
+        staying = [node for node in world.nodes.values() if not node.leaving]
+        if len(staying) > 2 and world.whole():
+            world.crash(world.nodes[key])
+    else:
+        world.leave(world.nodes[key])
+
+
+class ExploredTests(SynchronousTestCase):
+    """Hundreds of storms, none of which breaks a promise."""
+
+    def test_nothing_is_wrong(self) -> None:
+        """No write is lost, no read is stale, and all agree in the end."""
+        acknowledged = 0
+        for seed in range(SEEDS):
+            world = storm(seed)
+            acknowledged += sum(world.acknowledged.values())
+        self.assertGreater(acknowledged, SEEDS)
+
+
+class NoFence(Claims):
+    """Copies are taken from whoever sends them (R3)."""
+
+    def takes_copy(self, life: Life, slot: int) -> Life | None:
+        return None
+
+
+class WinsAtOnce(Claims):
+    """A claimant waits for nobody's answer (R1)."""
+
+    def _win(self) -> Effects:
+        self._owed.clear()
+        return super()._win()
+
+
+class AgreesToAll(Claims):
+    """Every claim is agreed to, whoever was promised the slot (R2)."""
+
+    def _promised(self) -> list[tuple[Life, int]]:
+        return []
+
+
+class ServesOn(Claims):
+    """Who agrees to a claim goes on as primary (R2)."""
+
+    def claimed(
+        self, life: Life, claim: Claim, held: int, now: float
+    ) -> tuple[Claimed, Effects]:
+        before = self.serving
+        answer, effects = super().claimed(life, claim, held, now)
+        self.serving = before
+        self._show()
+        return answer, tuple(it for it in effects if not isinstance(it, Ended))
+
+
+class HoldsNothing(Claims):
+    """Who agrees to a claim does not say what it holds (R2)."""
+
+    def claimed(
+        self, life: Life, claim: Claim, held: int, now: float
+    ) -> tuple[Claimed, Effects]:
+        return super().claimed(life, claim, NO_SLOTS, now)
+
+
+class TellsNoLateLinks(Claims):
+    """A primary says nothing to those who link later (R4)."""
+
+    def link_up(self, node_key: bytes, now: float) -> Effects:
+        self._asking.discard(node_key)
+        return self._go_on(now)
+
+
+class SettledAtOnce(Claims):
+    """A new primary answers before it has fetched what others hold (R5)."""
+
+    @property
+    def unsettled(self) -> int:
+        return NO_SLOTS
+
+
+class KeepsTheWrongPromise(Claims):
+    """Nobody tells a node that it has promised to the wrong one."""
+
+    def _moved(self, node_key: bytes, promised: int) -> Effects:
+        return ()
+
+
+class CopiesForEver(ClaimsWorld):
+    """A copy counts though its holder has begun anew (R6)."""
+
+    copies_per_link = False
+
+
+class LeavesAtOnce(ClaimsWorld):
+    """Who leaves takes with it what nobody else holds (R7)."""
+
+    leaves_nothing = False
+
+
+class EachRuleIsNeededTests(SynchronousTestCase):
+    """Without any one of the rules, some storm goes wrong."""
+
+    def missed(
+        self,
+        make: Callable[..., Claims] = Claims,
+        world_of: type[ClaimsWorld] = ClaimsWorld,
+    ) -> None:
+        """Something is wrong in one of the storms."""
+        for seed in range(SEEDS_MAX):
+            try:
+                storm(seed, make, world_of)
+            except Wrong:
+                return
+        self.fail(f"nothing was wrong in {SEEDS_MAX} storms")
+
+    def test_r1_wait_for_all(self) -> None:
+        """A claimant that does not wait for all answers."""
+        self.missed(WinsAtOnce)
+
+    def test_r2_promises(self) -> None:
+        """A node that forgets whom it promised a slot to."""
+        self.missed(AgreesToAll)
+
+    def test_r2_stop(self) -> None:
+        """A node that agrees, and goes on as primary all the same."""
+        self.missed(ServesOn)
+
+    def test_r2_say_what_is_held(self) -> None:
+        """A node that does not say that it holds something."""
+        self.missed(HoldsNothing)
+
+    def test_r3_fence(self) -> None:
+        """A node that takes copies of who is primary no more."""
+        self.missed(NoFence)
+
+    def test_r4_late_links(self) -> None:
+        """A primary of which those who come later do not hear."""
+        self.missed(TellsNoLateLinks)
+
+    def test_r5_unsettled(self) -> None:
+        """A primary that answers before it holds everything."""
+        self.missed(SettledAtOnce)
+
+    def test_r6_copies_per_link(self) -> None:
+        """A write that counts the copy of a life that is over."""
+        self.missed(world_of=CopiesForEver)
+
+    def test_r7_drop(self) -> None:
+        """A node that leaves before others hold what it holds."""
+        self.missed(world_of=LeavesAtOnce)
+
+    def test_wrong_promise(self) -> None:
+        """A promise to one who has let the slot go, and says nothing."""
+        self.missed(KeepsTheWrongPromise)
