@@ -252,6 +252,10 @@ class TestExampleTests(SynchronousTestCase):
         ):
             self.check(page_program("howto/test-your-cluster.rst", name), count)
 
+    def test_how_to_load(self) -> None:
+        """The tests of the how-to for loading pass as they stand."""
+        self.check(page_program("howto/load.rst", "test_loads.py"), 3)
+
     def test_how_to_with_pytest(self) -> None:
         """The how-to's test for pytest passes in a folder of its own."""
         program = page_program("howto/test-your-cluster.rst", "test_failover.py")

@@ -105,6 +105,12 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
         {"size_bytes": 9_000_000, "limit_bytes": 8_388_608},
     ),
     (
+        errors.LoadFailed("users", "KeyError: 7"),
+        "the loader of a value of 'users' failed: KeyError: 7",
+        {"bucket": "users", "problem": "KeyError: 7"},
+    ),
+    (errors.TooManyLoads("too many loads"), "too many loads", {}),
+    (
         errors.CacheBusy("on this node", 16),
         (
             "16 operations are under way on this node; this one was not begun: wait "

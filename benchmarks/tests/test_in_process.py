@@ -87,10 +87,11 @@ class PlayTests(SynchronousTestCase):
     def test_hold(self) -> None:
         """What is held is what the process has grown by."""
         held: dict[bytes, bytes] = {}
-        hold(Load(entries=3, operations=1, value_bytes=5_000_000), held.__setitem__)
+        # Of more than the C library may have kept from what was held before.
+        hold(Load(entries=2, operations=1, value_bytes=40_000_000), held.__setitem__)
         ((_, value),) = self.said
-        self.assertGreater(value["held_bytes"], 14_000_000)
-        self.assertLess(value["held_bytes"], 20_000_000)
+        self.assertGreater(value["held_bytes"], 70_000_000)
+        self.assertLess(value["held_bytes"], 90_000_000)
 
 
 class BarTests(SynchronousTestCase):

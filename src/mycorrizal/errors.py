@@ -254,6 +254,28 @@ class ValueTooLarge(CacheError):
         self.limit_bytes = limit_bytes
 
 
+class LoadFailed(CacheError):
+    """
+    Somebody else loaded the value that was waited for, and its loader failed.
+    Whoever called that loader got the error itself.
+
+    :ivar bucket: The bucket's name.
+    :ivar problem: The error's kind and text.
+    """
+
+    def __init__(self, bucket: str, problem: str) -> None:
+        super().__init__(f"the loader of a value of {bucket!r} failed: {problem}")
+        self.bucket = bucket
+        self.problem = problem
+
+
+class TooManyLoads(CacheError):
+    """
+    So many loads are under way, or wait, at one node that it takes no more;
+    nothing was loaded.
+    """
+
+
 class CacheBusy(CacheError):
     """
     Too many operations are under way, here or at the node that owns the key.

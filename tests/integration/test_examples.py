@@ -8,6 +8,7 @@ import http.client
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mycorrizal import new_secret
@@ -67,11 +68,11 @@ def test_chat(crew: Crew) -> None:
     ada.wait_for(r"^\* edith went")
 
 
-def get(port: str, cookie: str = "") -> tuple[int, str, str]:
+def get(port: str, cookie: str = "", path: str = "/") -> tuple[int, str, str]:
     """Ask a web server: status, body, and the cookie it has set."""
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE_S)
     try:
-        connection.request("GET", "/", headers={"Cookie": cookie} if cookie else {})
+        connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
         response = connection.getresponse()
         set_cookie = response.getheader("Set-Cookie", "").partition(";")[0]
         return response.status, response.read().decode(), set_cookie
@@ -95,6 +96,27 @@ def test_sessions(crew: Crew) -> None:
     assert body == "visit 1, from right\n" and other != "session=guessed"
     right.terminate()
     assert right.wait_ended() in (0, -signal.SIGTERM), right.log
+
+
+def test_weather(crew: Crew) -> None:
+    """Servers that are asked the same at the same time ask the service once."""
+    first, second = places(2)
+    left = example(crew, "weather.py", "left", first, "0")
+    left_port = left.wait_for(r"^http://127\.0\.0\.1:(\d+)/")[1]
+    right = example(crew, "weather.py", "right", second, "0", first)
+    right_port = right.wait_for(r"^http://127\.0\.0\.1:(\d+)/")[1]
+    with ThreadPoolExecutor() as pool:
+        ports = [left_port, right_port] * 5
+        answers = list(pool.map(lambda port: get(port, path="/oslo"), ports))
+    (answer,) = set(answers)
+    assert answer[:2] in (
+        (200, "oslo, clear, left\n"),
+        (200, "oslo, clear, right\n"),
+    ), left.log + right.log
+    assert (left.log + right.log).count("asking about oslo") == 1
+    right.terminate()
+    assert right.wait_ended() in (0, -signal.SIGTERM), right.log
+    assert get(left_port, path="/oslo") == answer
 
 
 # -- programs in pages ----------------------------------------------------------

@@ -44,3 +44,18 @@ async def test_inside_an_asyncio_program(crew: Crew) -> None:
     member.wait_for(r"Members \[1\]", since=member.log.index(" joined"))
     (got,) = await asked(address, crew.secret, [AskGet("sessions", "a key")])
     assert isinstance(got, Value) and got.value == b"by asyncio", got
+
+
+def test_cached_inside_an_asyncio_program(crew: Crew) -> None:
+    """A cached function of asyncio runs as a task there, once for all who call it."""
+    member = crew.twist("--listen", "127.0.0.1:0", "--bucket", "sessions")
+    address = member.address
+    program = crew.program("asyncio_cached.py", crew.secret, address)
+    assert program.wait_ended() == 0, program.log
+    assert program.log.splitlines() == [
+        "{b'a'} ['a']",
+        "True b'a' ['a', 'a']",
+        "error: bad",
+        "timeout 1",
+        "done",
+    ], program.log

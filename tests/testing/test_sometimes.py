@@ -64,7 +64,7 @@ class SometimesTests(Quiet, SynchronousTestCase):
             Fault(15.0, 2.0, "pause", (0,)),
             Fault(16.0, 3.0, "stranger", (1,)),
         ]
-        storm = Storm(3, "all", faults=faults)
+        storm = Storm(7, "all", faults=faults)
         self.assertGreaterEqual(len(storm.arena), 2)
         report = storm.run()
         self.assertEqual(storm.sometimes.missing, set())

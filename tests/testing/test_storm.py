@@ -61,10 +61,10 @@ class StormTests(Quiet, SynchronousTestCase):
     def test_tolerated(self) -> None:
         """What a weather does not assert is counted, and no finding."""
         storm = Storm(1, "all", faults=())
-        storm.watch.problem("copies", "somewhere")
+        storm.watch.problem("returned", "somewhere")
         storm.watch.problem("acknowledged", "a write was lost")
         report = storm.run()
-        self.assertEqual(report.tolerated, {"copies": 1})
+        self.assertEqual(report.tolerated, {"returned": 1})
         (finding,) = report.findings
         self.assertEqual(finding.text, "a write was lost")
 

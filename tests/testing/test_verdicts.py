@@ -175,6 +175,17 @@ class VerdictTests(SynchronousTestCase):
         self.did("get")
         self.check()
 
+    def test_deleted_by_itself(self) -> None:
+        """
+        A delete that was tried again finds nothing, as it may where owners
+        change.
+        """
+        self.did("put", "v1", 1)
+        self.did("delete", existed=False)
+        self.check("acknowledged")
+        self.conditions.upset = lambda since, until: (since, until) == (1.0, 1.5)
+        self.check()
+
     def test_evicted(self) -> None:
         """Nothing is read of what a full bucket let go."""
         self.did("put", "v1", 1)

@@ -4,6 +4,7 @@ The public interface as a user's type checker sees it.  Checked, never run.
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_type
 
@@ -15,6 +16,8 @@ from mycorrizal import (
     Application,
     BucketSettings,
     Cache,
+    Cached,
+    CachedInAsyncio,
     CacheEntry,
     Config,
     Copies,
@@ -23,10 +26,13 @@ from mycorrizal import (
     MemberEvent,
     MemberJoined,
     MemberLeft,
+    MsgpackCodec,
     Mycorrizal,
     MycorrizalError,
+    NearStats,
     Node,
     PeerBusy,
+    cached,
     new_secret,
 )
 from mycorrizal.testing import SimCluster
@@ -112,6 +118,8 @@ async def values(cache: Cache) -> None:
         assert_type(entry.remaining_s, float | None)
         assert_type(entry.version, tuple[int, bytes])
     assert_type(cache.buckets(), dict[str, BucketSettings])
+    cache.keep_near("sessions", max_entries=1000)
+    assert_type(cache.near_stats("sessions"), NearStats | None)
     copies: int = await cache.put("sessions", "a", b"1", copies_min=2)
     assert_type(copies, int)
     assert_type(await cache.add("sessions", "a", b"1"), bool)
@@ -148,6 +156,50 @@ async def whole_buckets(cache: Cache) -> None:
     assert_type(await cache.drop_bucket("s"), None)
     cache.create_bucket("s", write="none")  # type: ignore[arg-type]
     cache.use_codec("s", 5)  # type: ignore[arg-type]
+
+
+async def loads(cache: Cache, made: Mycorrizal) -> None:
+    """Loaders return values now or later; cached functions keep their types."""
+    call = cache.get_or_load("users", "a", lambda: b"1", ttl_s=60, stale_s=5)
+    assert_type(await call, Any)
+
+    def deferred() -> Deferred[bytes | None]:
+        return Deferred()
+
+    async def coroutine() -> bytes:
+        return b"1"
+
+    await cache.get_or_load("users", "a", deferred, negative_ttl_s=None)
+    await cache.get_or_load("users", "a", coroutine, jitter=0.1)
+    await cache.get_or_load("users", "a", lambda: {"a": 1}, codec=JsonCodec())
+    cache.get_or_load("users", "a", b"1")  # type: ignore[arg-type]
+
+    @cached(made, "users", codec=MsgpackCodec(list[int]), ttl_s=60)
+    async def numbers(first: int, *, last: int) -> list[int]:
+        return [first, last]
+
+    assert_type(numbers(1, last=2), Deferred[list[int]])
+    assert_type(await numbers.refresh(1, last=2), list[int])
+    assert_type(await numbers.invalidate(1, last=2), bool)
+    numbers("1", last=2)  # type: ignore[arg-type]
+    numbers(1)  # type: ignore[call-arg]
+
+    @cached(lambda: cache, "users")
+    def page(name: str) -> Deferred[bytes]:
+        return Deferred()
+
+    assert_type(page("a"), Deferred[bytes])
+    kept: Cached[[str], bytes] = page
+    kept.refresh("a")
+
+    @cached(cache, "users", in_asyncio=True)
+    async def task(name: str) -> bytes:
+        return b""
+
+    asyncs: CachedInAsyncio[[str], bytes] = task
+    asyncs.refresh("a")
+    assert_type(task("a"), Future[bytes])
+    assert_type(task.invalidate("a"), Future[bool])
 
 
 def cluster() -> None:

@@ -14,8 +14,10 @@ from mycorrizal.mycel.api.outcomes import Copies
 from mycorrizal.mycel.api.scanning import ScanPage
 from mycorrizal.mycel.api.watching import CacheWatch, WatchEvent
 from mycorrizal.mycel.cache import Cache, CacheEntry
+from mycorrizal.mycel.cached import Cached, CachedInAsyncio, cached
 from mycorrizal.mycel.codecs import Codec, JsonCodec, MsgpackCodec
 from mycorrizal.mycel.config import BucketSettings, MycelConfig
+from mycorrizal.mycel.near.copies import NearStats
 from mycorrizal.mycel.service import MycelService
 from mycorrizal.mycel.watch_messages import EventKind
 
@@ -30,6 +32,10 @@ __all__ = [
     # From cache
     "Cache",
     "CacheEntry",
+    # From cached
+    "Cached",
+    "CachedInAsyncio",
+    "cached",
     # From codecs
     "Codec",
     "JsonCodec",
@@ -37,6 +43,8 @@ __all__ = [
     # From config
     "BucketSettings",
     "MycelConfig",
+    # From near
+    "NearStats",
     # From service
     "MycelService",
 ]

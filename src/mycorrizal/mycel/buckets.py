@@ -35,6 +35,8 @@ class OpenBucket:
     :ivar cleared: What was written up to this stamp is gone.
     :ivar dropped: Whether it is no more.
     :ivar watches: Who is told what happens to its keys.
+    :ivar on_change: Called with each key whose value has changed on this node,
+        in whichever way, if anybody wants to know.
     """
 
     settings: BucketSettings
@@ -46,6 +48,23 @@ class OpenBucket:
     cleared: int = 0
     dropped: bool = False
     watches: list[Watching] = attrs.field(factory=list)
+    on_change: Callable[[bytes], None] | None = None
+
+    def take(
+        self,
+        slot: int,
+        key: bytes,
+        value: bytes | None,
+        stamp: int,
+        origin: bytes,
+        deadline: float,
+        now: float,
+    ) -> bool:
+        """As `Bucket.merge`; whoever wants to know of changes is told."""
+        taken = self.store.merge(slot, key, value, stamp, origin, deadline, now)
+        if taken and self.on_change is not None:
+            self.on_change(key)
+        return taken
 
     def changed(self, kind: EventKind, key: bytes) -> None:
         """Tell those who watch."""

@@ -15,6 +15,8 @@ from xxhash import xxh3_64_intdigest
 from mycorrizal.errors import CacheError
 from mycorrizal.mycel.api.buckets import BucketCalls
 from mycorrizal.mycel.api.bulk import BulkCalls
+from mycorrizal.mycel.api.loading import LoadingCalls
+from mycorrizal.mycel.api.near import NearCalls
 from mycorrizal.mycel.api.outcomes import Copies, copies_of
 from mycorrizal.mycel.api.scanning import ScanCalls
 from mycorrizal.mycel.api.watching import WatchCalls
@@ -43,7 +45,7 @@ class CacheEntry:
     remaining_s: float | None
 
 
-class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
+class Cache(BulkCalls, LoadingCalls, NearCalls, ScanCalls, WatchCalls, BucketCalls):
     """
     The cache, as applications see it.
 
@@ -86,7 +88,13 @@ class Cache(BulkCalls, ScanCalls, WatchCalls, BucketCalls):
                 value = opened.store.get(slot, raw, now)
                 return self._decode(bucket, value) if self._codecs else succeed(value)
         convert = self._reading(bucket) if self._codecs else _value
-        return self._route(Get(bucket, raw), slot, timeout_s, convert)
+        if not self._near or bucket not in self._near:
+            return self._route(Get(bucket, raw), slot, timeout_s, convert)
+        value = self._near[bucket].get(raw, self._awake())
+        if value is not None:
+            return self._decode(bucket, value)
+        way = self._insides.near.route
+        return self._route(Get(bucket, raw), slot, timeout_s, convert, way)
 
     def entry(
         self,

@@ -14,6 +14,10 @@ from mycorrizal.errors import ConfigError
 #: How long an operation may take, unless its caller says otherwise: longer than
 #: it takes to find that the node asked is dead, and to ask the next one.
 OPERATION_TIMEOUT_S = 10.0
+#: How long `get_or_load` may take, its loader included, unless told otherwise.
+LOAD_TIMEOUT_S = 30.0
+#: No load may take longer: its key can't be loaded by anybody else meanwhile.
+LOAD_MS_MAX = 3_600_000
 #: The longest that a caller may wait, which is as good as for ever.
 TIMEOUT_S_MAX = 24 * 3600.0
 #: Entries of a bucket for which no limit was asked.
@@ -37,6 +41,9 @@ OPERATIONS_MAX = 8192
 #: Operations of other nodes that one node may be working on: as many as two of
 #: them can have under way.
 SERVED_MAX = 16_384
+#: Loads that the callers of one node may wait for, or have going on behind them;
+#: beyond the operations, which they are not to hold up.
+LOADS_MAX = 8192
 #: Watches of one node's callers.
 WATCHES_MAX = 256
 #: Keys of one bulk call.

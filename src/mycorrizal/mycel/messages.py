@@ -36,6 +36,10 @@ from mycorrizal.mycel.fields import (
     Stamp,
     Value,
 )
+from mycorrizal.mycel.load_messages import Fill as Fill
+from mycorrizal.mycel.load_messages import Forgo as Forgo
+from mycorrizal.mycel.load_messages import Leased as Leased
+from mycorrizal.mycel.load_messages import Load as Load
 from mycorrizal.mycel.scan_messages import Scan as Scan
 from mycorrizal.mycel.scan_messages import Scanned as Scanned
 from mycorrizal.mycel.slot_messages import (
@@ -213,7 +217,7 @@ class Refused(Message, tag=34):
     It was not done.
 
     :ivar reason: unknown_bucket, conflict, too_many, senseless, busy,
-        not_owner, indeterminate or promised.
+        not_owner, indeterminate, promised or load_failed.
     :ivar promised: The node that a slot was promised to, and its incarnation.
     """
 
@@ -231,6 +235,8 @@ NOT_OWNER: Final = "not_owner"
 INDETERMINATE: Final = "indeterminate"
 #: A copy was not taken: its slot was promised to another node.
 PROMISED: Final = "promised"
+#: The loader of the node that was to load has failed.
+LOAD_FAILED: Final = "load_failed"
 
 
 #: What an operation on one key is answered with.
@@ -247,25 +253,28 @@ class Many(Message, tag=56):
 
 
 #: What a caller asks about one key, and its primary does.
-OfKey = Get | Put | Touch | PutIf
+OfKey = Get | Put | Touch | PutIf | Load | Fill | Forgo
 #: What a caller asks of the primary of one slot, itself or through others.
 Routed = (
-    Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
+    Get | Put | Touch | PutIf | Load | Fill | Forgo
+    | CreateBucket | AlterBucket | ClearBucket | DropBucket
 )  # fmt: skip
 #: What a caller asks of another node.
 Asked = Routed | GetMany | PutMany | Scan | Watch
 Direct = (
-    Get | Put | Touch | PutIf | CreateBucket | AlterBucket | ClearBucket | DropBucket
-    | GetMany | PutMany | Scan | Watch | Copy | Fetch | Push | Claim | Buckets
-    | Leaving | Moved | Page | Compare | Offer | Evict
+    Get | Put | Touch | PutIf | Load | Fill | Forgo
+    | CreateBucket | AlterBucket | ClearBucket | DropBucket | GetMany | PutMany | Scan
+    | Watch | Copy | Fetch | Push | Claim | Buckets | Leaving | Moved | Page | Compare
+    | Offer | Evict
 )  # fmt: skip
 Request = Direct | Relay
-Answer = One | Many | Scanned | Events | Claimed | Paged | Compared | Lacking
+Answer = One | Leased | Many | Scanned | Events | Claimed | Paged | Compared | Lacking
 
 #: What answers what, besides `Refused`; `Done` the rest.
-_ANSWERS: dict[type, type] = {
+_ANSWERS: dict[type, type | tuple[type, ...]] = {
     Get: Found, Fetch: Found, GetMany: Many, PutMany: Many, Scan: Scanned,
     Watch: Events, Claim: Claimed, Page: Paged, Compare: Compared, Offer: Lacking,
+    Load: (Found, Leased),
 }  # fmt: skip
 
 encode = msgspec.msgpack.Encoder().encode

@@ -14,7 +14,16 @@ import msgspec
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.bucket_messages import Buckets
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
-from mycorrizal.mycel.messages import Answer, Done, Put, Touch, remaining_ms
+from mycorrizal.mycel.messages import (
+    NOT_OWNER,
+    Answer,
+    Done,
+    Put,
+    Refused,
+    Touch,
+    remaining_ms,
+)
+from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.asking import Ask, Errands, Waiter
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.routing import Router
@@ -88,11 +97,14 @@ class Moves:
             errands, claims, buckets, self._clock, now, self._fetched
         )
 
-    def connect(self, writes: Writes, primary: Primary, router: Router) -> None:
+    def connect(
+        self, writes: Writes, primary: Primary, router: Router, near: Near
+    ) -> None:
         """These work on what moves, and are told when it does."""
         self._writes = writes
         self._primary = primary
         self._router = router
+        self._near = near
 
     # -- what is so -------------------------------------------------------------
 
@@ -215,6 +227,7 @@ class Moves:
         answer, effects = self.claims.claimed(life, claim, held, self._now())
         # Who is answered may ask for what we had under way.
         self._perform(effects)
+        self._near.others_moved()
         return answer
 
     def copy_refused(self, slot: int, promised: Life) -> None:
@@ -225,7 +238,9 @@ class Moves:
         self._perform(self.claims.doubted(node_key, slots, self._now()))
 
     def _perform(self, effects: Effects) -> None:
+        changed = False
         for effect in effects:
+            changed |= isinstance(effect, (Began, Ended, Fetchable))
             match effect:
                 case AskClaim(node_key, claim):
                     self._ask_claim(node_key, claim)
@@ -242,6 +257,9 @@ class Moves:
                     self._ask(node_key, moved, CLAIM_TIMEOUT_S, lambda _: None)
                 case _:
                     assert_never(effect)
+        if changed:
+            self._primary.leasing.slots_moved()
+            self._near.slots_moved()
         if effects:
             self._router.wake()
 
@@ -262,6 +280,10 @@ class Moves:
 
     def _make_anew(self, write: Write) -> None:
         """Let the new primary of a slot make a write that we have begun."""
+        if write.loaded:
+            # Made anew it would replace what is written there meanwhile.
+            write.done(Refused(NOT_OWNER))
+            return
         if isinstance(write.done, Waiter) and not write.done.wanted:
             return  # Its caller may have had it made elsewhere, long ago.
         ttl_ms = remaining_ms(write.deadline, self._now())

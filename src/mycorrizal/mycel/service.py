@@ -27,6 +27,7 @@ from mycorrizal.mycel.messages import (
     encode,
 )
 from mycorrizal.mycel.moves import Moves
+from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
 from mycorrizal.mycel.operations.primary import Primary
@@ -44,8 +45,10 @@ from mycorrizal.nodosum import (
     Channel,
     ErrorCode,
     Link,
+    MemberDied,
     MemberEvent,
     MemberJoined,
+    MemberLeft,
     NodosumService,
     Peer,
     Readiness,
@@ -107,6 +110,7 @@ class MycelService(Service):
         self._unasked_timer: Timer | None = None
         self._drained: Readiness | None = None
         nodosum.applications.add_route(APPLICATION_ID, self)
+        nodosum.applications.add_route(self.near.channel.id, self.near)
         nodosum.listen_to_links(self)
         nodosum.subscribe(self._member_changed)
         nodosum.tables_held = self._held.__contains__
@@ -133,6 +137,7 @@ class MycelService(Service):
             now,
             self._sweeper,
             moves.repair.owners_changed,
+            self._emptied,
         )
         self._primary = Primary(
             view,
@@ -144,11 +149,13 @@ class MycelService(Service):
             now,
             self._administration.perform,
         )
-        self._replica = Replica(view, claims, buckets, clock, now)
+        written = self._primary.leasing.leases.written
+        self._replica = Replica(view, claims, buckets, clock, now, written)
         self.router = Router(
             runtime, claims, self._primary, self.channel, self._relays.toward
         )
-        moves.connect(self._writes, self._primary, self.router)
+        self.near = Near(runtime, claims, buckets, self.router, self.nodosum.link_to)
+        moves.connect(self._writes, self._primary, self.router, self.near)
         moves.settled_down = self._check_drained
         moves.looked_at_the_clock = self._looked_at_the_clock
         self.outboxes = Outboxes(runtime, claims, buckets)
@@ -175,8 +182,9 @@ class MycelService(Service):
         self.moves.errands.stop()
         self._sweeper.stop()
         self.outboxes.stop()
-        self.router.stop()
+        self.near.stop()
         self.cache.stop()
+        self.router.stop()
 
     def drain(self) -> Deferred[None]:
         """
@@ -216,6 +224,7 @@ class MycelService(Service):
             self._timer.cancel()
             self._timer = self.runtime.call_later(SWEEP_PAUSE_S, self._tick)
         self.moves.tick()
+        self._primary.leasing.expire()
         self.outboxes.expire()
 
     def _looked_at_the_clock(self, awake_until: float) -> None:
@@ -234,6 +243,7 @@ class MycelService(Service):
         if peer.leaving:
             self.moves.leaves(peer.node_key)
         self.moves.link_up(peer.node_key)
+        self.near.link_up(link)
         self.cache.members_changed()
 
     def _tell(self, node_key: bytes, news: Callable[[], Request]) -> None:
@@ -253,6 +263,8 @@ class MycelService(Service):
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link is gone, and with it what it told us."""
         self._held.discard(peer.node_key)
+        self._primary.leasing.node_lost(peer.node_key)
+        self.near.link_down(peer.node_key)
 
     def _member_changed(self, event: MemberEvent) -> None:
         if not self.running:
@@ -264,9 +276,19 @@ class MycelService(Service):
             # It can be asked by way of others.
             self._tell(node_key, self._news)
             self.moves.link_up(node_key)
+        elif isinstance(event, (MemberLeft, MemberDied)):
+            self._primary.leasing.node_lost(node_key)
 
     def _opened(self, bucket: OpenBucket) -> None:
         self.moves.opened(bucket)
+
+    def _emptied(self, bucket: OpenBucket, gone: bool) -> None:
+        """A bucket is cleared or dropped, and what was in it is gone, or will be."""
+        name = bucket.settings.name
+        if gone:
+            self.near.emptied(name)
+        else:
+            self._primary.leasing.emptied(name, dropped=bucket.dropped)
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)

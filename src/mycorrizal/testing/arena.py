@@ -113,6 +113,7 @@ class Arena(SimCluster):
         """
         node = self.nodes[number]
         self.leaving.add(number)
+        self.changes.append(self.world.now_s)
 
         def stopped(_: Any) -> None:
             self.leaving.discard(number)

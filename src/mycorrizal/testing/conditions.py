@@ -6,6 +6,7 @@ What was going on while a history was made: when promises were narrower.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 
 import attrs
 
@@ -52,6 +53,7 @@ class Conditions:
     :ivar pauses: When processes stood still, whichever.
     :ivar deaths: When nodes died, ascending.
     :ivar well_at: When all was seen to be well, ascending.
+    :ivar upset: Whether owners may have changed between two times.
     :ivar lost_before: What was written before this may be lost: more nodes had
         died than there were further copies.
     """
@@ -62,6 +64,7 @@ class Conditions:
     pauses: list[tuple[float, float]] = attrs.field(factory=list)
     deaths: list[float] = attrs.field(factory=list)
     well_at: list[float] = attrs.field(factory=list)
+    upset: Callable[[float, float], bool] = lambda since, until: False
     lost_before: float = float("-inf")
     _causes: set[object] = attrs.field(factory=set)
     _spare: int = 0

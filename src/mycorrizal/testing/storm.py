@@ -125,6 +125,7 @@ class Storm:
         self._new: list[Mycorrizal] = []
         self.workload: Workload | None = None
         self.arena: Arena = Arena(plan, self._set_up)
+        self.conditions.upset = self.arena.upset
         self.workload = Workload(
             self.arena, plan, self.history, self.postbox, self.watch.acknowledged
         )

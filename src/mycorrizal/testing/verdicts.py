@@ -242,6 +242,9 @@ class _Key:
 
     def _gone(self, read: Operation, write: Operation) -> bool:
         """Whether the key may have been deleted, or have expired, since."""
+        if read.op == "delete" and self.conditions.upset(read.began, read.ended):
+            # It may have been tried again, and have deleted it at first.
+            return True
         return any(
             op.began <= read.ended
             and op.outcome != FAIL

@@ -92,13 +92,19 @@ class BucketMachine(RuleBasedStateMachine):
 
     def expire(self, key: bytes) -> None:
         """Drop what has expired; a tombstone stays where it could come back."""
+        if self.lapse(key):
+            self.bury()
+
+    def lapse(self, key: bytes) -> bool:
+        """As `expire`, without the limits; whether a tombstone stays."""
         copy = self.model[key]
         until = min(self.outlived.get(key, 0.0), self.now + TOMBSTONE_TTL_S)
         self.lose(key, Cause.EXPIRED)
-        if copy.value is not None and until > self.now:
-            self.outlive(key, until)
-            self.model[key] = Copy(None, copy.version, until)
-            self.bury()
+        if copy.value is None or until <= self.now:
+            return False
+        self.outlive(key, until)
+        self.model[key] = Copy(None, copy.version, until)
+        return True
 
     def outlive(self, key: bytes, until: float) -> None:
         """Note how long an older value would have lived."""
@@ -222,16 +228,22 @@ class BucketMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 3))
     def sweep(self, limit: int) -> None:
         """Free what is due; all of it is due for less than a second then."""
+        before = len(self.gone)
         while self.bucket.pop_due(self.now, limit) == limit:
             pass
+        # In the order in which the bucket came upon them.
+        lapsed = False
+        for key, cause in self.gone[before:]:
+            assert cause is Cause.EXPIRED and self.model[key].deadline <= self.now
+            lapsed |= self.lapse(key)
         for key, copy in list(self.model.items()):
-            held = [e for e in self.bucket.scan(slot_of(key), b"", 99) if e.key == key]
-            swept = not held or (held[0].value is None) != (copy.value is None)
-            if int(copy.deadline if copy.deadline != INF else 1e9) < int(self.now):
-                assert swept
-            if swept:
-                assert copy.deadline <= self.now
-                self.expire(key)
+            held = any(e.key == key for e in self.bucket.scan(slot_of(key), b"", 99))
+            late = int(copy.deadline if copy.deadline != INF else 1e9) < int(self.now)
+            assert not (held and late)
+            if not held:
+                # A tombstone may also have made room for one of those.
+                assert copy.value is None and (lapsed or copy.deadline <= self.now)
+                self.lose(key, Cause.EXPIRED)
 
     @invariant()
     def same(self) -> None:

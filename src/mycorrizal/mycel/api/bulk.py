@@ -144,6 +144,9 @@ class BulkCalls(Calls):
         def finish(
             result: Deferred[dict[str | bytes, _T]], answers: Sequence[One]
         ) -> None:
+            if self._near:
+                for request in requests:
+                    self._insides.near.wrote(request)
             done: dict[str | bytes, _T] = {}
             failed: dict[str | bytes, MycorrizalError] = {}
             for key, request, answer in zip(keys, requests, answers, strict=True):

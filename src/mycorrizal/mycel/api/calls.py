@@ -43,7 +43,9 @@ from mycorrizal.mycel.messages import (
     Refused,
     Routed,
 )
-from mycorrizal.mycel.operations.routing import Operation, Router
+from mycorrizal.mycel.near.wiring import Near
+from mycorrizal.mycel.operations.primary import OnDone
+from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.runtime import Runtime
@@ -61,16 +63,25 @@ class Insides(Protocol):
     claims: Claims
     router: Router
     outboxes: Outboxes
+    near: Near
 
     def slot(self, request: Routed) -> int: ...
 
 
-class Running(Protocol):
+class Cancellable(Protocol):
+    """An operation under way."""
+
+    def cancel(self) -> None: ...
+
+
+class Running(Cancellable, Protocol):
     """What works on a call until it is done."""
 
     def begin(self) -> None: ...
 
-    def cancel(self) -> None: ...
+
+#: As `Router.route`, and that by default.
+Way = Callable[[Any, int, float, OnDone], Cancellable | None]
 
 
 class Calls:
@@ -90,6 +101,7 @@ class Calls:
         self._now = insides.runtime.now
         self._buckets = insides.buckets.by_name
         self._status = insides.claims.routes.status
+        self._near = insides.near.copies
         self._codecs: dict[str, Codec] = {}
         self._waiting: dict[Deferred[Any], Callable[[], None]] = {}
         #: Operations under way, each key of a bulk call one of them.
@@ -153,10 +165,11 @@ class Calls:
         slot: int,
         timeout_s: float,
         convert: Callable[[Any], _T],
+        way: Way | None = None,
     ) -> Deferred[_T]:
         if self._in_flight >= OPERATIONS_MAX:
             return fail(CacheBusy("on this node", OPERATIONS_MAX))
-        operation: Operation | None = None
+        operation: Cancellable | None = None
 
         def cancel(result: Deferred[_T]) -> None:
             self._ended(result)
@@ -168,6 +181,8 @@ class Calls:
         def done(answer: Answer) -> None:
             if self._waiting.pop(result, None) is not None:
                 self._in_flight -= 1
+            if self._near:
+                self._insides.near.wrote(request)
             if result.called:
                 return  # It was cancelled, or the node was stopped.
             if isinstance(answer, Refused):
@@ -184,7 +199,8 @@ class Calls:
                 result.callback(value)
 
         deadline = self._awake() + timeout_s
-        operation = self._insides.router.route(request, slot, deadline, done)
+        way = way or self._insides.router.route
+        operation = way(request, slot, deadline, done)
         if not result.called:
             self._waiting[result] = _nothing if operation is None else operation.cancel
             self._in_flight += 1

@@ -6,6 +6,7 @@ Buckets as a whole: created, altered, cleared and dropped, everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 from twisted.logger import Logger
@@ -53,6 +54,8 @@ class Administration:
 
     :param now: The monotonic clock.
     :param moved: Called when values have other owners now.
+    :param emptied: Called with a bucket that is cleared or dropped, and whether
+        all of it is gone: once at once, and once when it is.
     """
 
     _log = Logger()
@@ -66,6 +69,7 @@ class Administration:
         now: Callable[[], float],
         sweeper: Sweeper,
         moved: Callable[[], None],
+        emptied: Callable[[OpenBucket, bool], None] = lambda bucket, gone: None,
     ) -> None:
         self._view = view
         self._buckets = buckets
@@ -74,6 +78,7 @@ class Administration:
         self._now = now
         self._sweeper = sweeper
         self._moved = moved
+        self._emptied = emptied
 
     # -- asked ------------------------------------------------------------------
 
@@ -200,6 +205,9 @@ class Administration:
         ):
             for bucket in buckets:
                 sweep(bucket)
+        for bucket in [*merged.cleared, *merged.dropped]:
+            self._emptied(bucket, False)
+            self._sweeper.then(partial(self._emptied, bucket, True))
         self._sweeper.then(done)
         if merged.moved:
             self._moved()

@@ -21,6 +21,7 @@ from mycorrizal.mycel.messages import (
     Answer,
     Done,
     Fetch,
+    Fill,
     Found,
     Get,
     OfKey,
@@ -33,6 +34,7 @@ from mycorrizal.mycel.messages import (
     remaining_ms,
 )
 from mycorrizal.mycel.operations.asking import Ask, Waiter
+from mycorrizal.mycel.operations.leasing import Leasing
 from mycorrizal.mycel.operations.writing import WRITES_MAX, Write, Writes
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.routes import SETTLED, UNSETTLED
@@ -53,6 +55,7 @@ class Primary:
 
     :param now: The monotonic clock.
     :param administer: Does what is asked about whole buckets.
+    :ivar leasing: Who loads what is not here.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Primary:
         self._now = now
         self._administer = administer
         self._fetched: set[tuple[str, bytes]] = set()
+        self.leasing = Leasing(claims.routes.status, now, self.perform, self._fill)
+        self._leases = self.leasing.leases
 
     def holders_changed(self) -> None:
         """Others hold something of our slots: what was fetched may be old."""
@@ -122,6 +127,8 @@ class Primary:
             self._touch(bucket, slot, request, until, done)
         elif isinstance(request, PutIf):
             self._put_if(bucket, slot, request, until, done)
+        elif not isinstance(request, Put):
+            self.leasing.perform(bucket, slot, request, until, done)
         elif request.value is None:
             self._delete(bucket, slot, request, until, done)
         else:
@@ -168,6 +175,23 @@ class Primary:
         deadline = self._deadline(bucket, put.ttl_ms)
         self._write(bucket, slot, put, put.value, deadline, until, existed, done)
 
+    def _fill(
+        self, bucket: OpenBucket, slot: int, fill: Fill, until: float, done: OnDone
+    ) -> None:
+        """Write what was loaded; if it is nowhere, what is here has to go."""
+        value, existed = fill.value, False
+        if value is not None:
+            deadline = self._deadline(bucket, fill.ttl_ms)
+        elif self._last_value(bucket, slot, fill.key) is None:
+            # Others may have copies of what was evicted here.
+            if bucket.on_change is not None:
+                bucket.on_change(fill.key)
+            done(Done(existed=False))
+            return
+        else:
+            deadline, existed = self._now() + TOMBSTONE_TTL_S, True
+        self._write(bucket, slot, fill, value, deadline, until, existed, done)
+
     def _last_value(self, bucket: OpenBucket, slot: int, key: bytes) -> bytes | None:
         # A write builds on the last one, also if that can't be read yet: else
         # an older value would come back with a higher version.
@@ -186,7 +210,7 @@ class Primary:
         self,
         bucket: OpenBucket,
         slot: int,
-        request: Put | PutIf | Touch,
+        request: Put | PutIf | Touch | Fill,
         value: bytes | None,
         deadline: float,
         until: float,
@@ -196,12 +220,17 @@ class Primary:
         if len(self._writes) >= WRITES_MAX:
             done(Refused(BUSY, str(WRITES_MAX)))
             return
+        touches, loaded = isinstance(request, Touch), isinstance(request, Fill)
+        leases = self._leases
+        if (leases.current or leases.absent) and not (touches or loaded):
+            leases.written(request.bucket, request.key)
         self._clock.observe(request.clock)
-        stamp, touches = self._clock.tick(), isinstance(request, Touch)
+        stamp = self._clock.tick()
         self._writes.begin(
             Write(
                 bucket, slot, request.key, value, stamp, deadline, until, existed, done,
                 touches,
+                loaded,
             )
         )  # fmt: skip
 
@@ -285,6 +314,4 @@ class Primary:
         now = self._now()
         self._clock.observe(found.stamp)
         deadline = deadline_of(found.remaining_ms, now)
-        bucket.store.merge(
-            slot, key, found.value, found.stamp, found.origin, deadline, now
-        )
+        bucket.take(slot, key, found.value, found.stamp, found.origin, deadline, now)

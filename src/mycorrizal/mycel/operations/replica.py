@@ -50,6 +50,8 @@ class Replica:
     The answering side of copies, pushes, pages and comparisons.
 
     :param now: The monotonic clock.
+    :param written: Called with the bucket and key of what another node brings of
+        a slot that this one is primary of.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Replica:
         buckets: BucketTable,
         clock: HybridClock,
         now: Callable[[], float],
+        written: Callable[[str, bytes], None] = lambda name, key: None,
     ) -> None:
         self._view = view
         self._claims = claims
         self._buckets = buckets
         self._clock = clock
         self._now = now
+        self._written = written
 
     def answer(self, request: Asked, life: Life) -> Answer:
         """
@@ -104,7 +108,7 @@ class Replica:
     def _take(self, bucket: OpenBucket, slot: int, copy: Copy | Pushed) -> None:
         now = self._now()
         self._clock.observe(copy.stamp)
-        bucket.store.merge(
+        taken = bucket.take(
             slot,
             copy.key,
             copy.value,
@@ -113,6 +117,8 @@ class Replica:
             deadline_of(copy.remaining_ms, now),
             now,
         )
+        if taken and self._claims.serving >> slot & 1:
+            self._written(bucket.settings.name, copy.key)
 
     def _fetch(self, bucket: OpenBucket, key: bytes) -> Found:
         now = self._now()

@@ -10,10 +10,13 @@ from typing import Protocol
 from mycorrizal.mycel.buckets import BucketTable
 from mycorrizal.mycel.config import OPERATION_TIMEOUT_S, SERVED_MAX
 from mycorrizal.mycel.fields import AboutBucket, AboutKey
+from mycorrizal.mycel.leases import WAITERS_MAX
 from mycorrizal.mycel.messages import (
     BUSY,
+    TOO_MANY,
     Answer,
     Asked,
+    Load,
     Refused,
     Routed,
     Scan,
@@ -46,10 +49,10 @@ class Served(Waiter):
     Another node, which waits for the answer to one call.
 
     :ivar operation: What works on it, if that can be cancelled.
-    :ivar kept: Whether it is in the table of those without an answer.
+    :ivar table: Of those without an answer, if it is in one.
     """
 
-    __slots__ = ("kept", "operation", "_call_id", "_link", "_serving")
+    __slots__ = ("operation", "table", "_call_id", "_link", "_serving")
 
     def __init__(self, serving: Serving, call_id: int, link: Link) -> None:
         self.wanted = True
@@ -57,7 +60,7 @@ class Served(Waiter):
         self._call_id = call_id
         self._link = link
         self.operation: Cancellable | None = None
-        self.kept = False
+        self.table: Table | None = None
 
     def __call__(self, answer: Answer) -> None:
         """Send the answer, unless nobody waits any more."""
@@ -65,8 +68,8 @@ class Served(Waiter):
             return
         self.wanted = False
         link = self._link
-        if self.kept:
-            self._serving.ended(self._call_id, link)
+        if self.table is not None:
+            self._serving.ended(self.table, self._call_id, link)
         if not link.closed:
             link.reply(self._call_id, encode(answer), self._serving.app_id)
 
@@ -77,10 +80,15 @@ class Served(Waiter):
             self.operation.cancel()
 
 
+#: By call id and link.
+Table = dict[tuple[int, Link], Served]
+
+
 class Serving:
     """
     All calls of other nodes that have no answer yet, so that they can be
-    cancelled; bounded, since each is work under way.
+    cancelled; bounded, since each is work under way.  Those that wait for a
+    loader, maybe for long, do not count among the others.
 
     :param route: Of the application whose calls they are.
     :param app_id: Its id.
@@ -101,20 +109,27 @@ class Serving:
         self._router = router
         self._buckets = buckets
         self._outboxes = outboxes
-        self._served: dict[tuple[int, Link], Served] = {}
+        self._served: Table = {}
+        self._loading: Table = {}
 
     def __len__(self) -> int:
-        return len(self._served)
+        return len(self._served) + len(self._loading)
 
     def serve(self, call_id: int, request: Asked, link: Link) -> None:
         """A caller on another node asks something."""
         served = Served(self, call_id, link)
         operation: Cancellable | None
-        if len(self._served) >= SERVED_MAX:
+        table, timeout_s = self._served, OPERATION_TIMEOUT_S
+        if isinstance(request, Load):
+            table, timeout_s = self._loading, request.wait_ms / 1000
+            if len(table) >= WAITERS_MAX:
+                served(Refused(TOO_MANY, "too many loads are under way"))
+                return
+        elif len(table) >= SERVED_MAX:
             served(Refused(BUSY, str(SERVED_MAX)))
             return
         if isinstance(request, (AboutKey, AboutBucket)):
-            deadline = self._now() + OPERATION_TIMEOUT_S
+            deadline = self._now() + timeout_s
             slot = self._route.slot(request)
             operation = self._router.passed_on(request, slot, deadline, served)
         elif isinstance(request, Scan):
@@ -127,17 +142,18 @@ class Serving:
             operation = serve_batch(self._router, self._buckets, request, served)
         if served.wanted:
             served.operation = operation
-            served.kept = True
-            self._served[call_id, link] = served
+            served.table = table
+            table[call_id, link] = served
             link.serving[call_id] = self._route
 
-    def ended(self, call_id: int, link: Link) -> None:
-        """A call has its answer."""
-        if self._served.pop((call_id, link), None) is not None:
+    def ended(self, table: Table, call_id: int, link: Link) -> None:
+        """A call of a table has its answer."""
+        if table.pop((call_id, link), None) is not None:
             link.serving.pop(call_id, None)
 
     def cancelled(self, call_id: int, link: Link) -> None:
         """The caller waits no more, or its link is gone."""
-        served = self._served.pop((call_id, link), None)
-        if served is not None:
-            served.cancel()
+        for table in (self._served, self._loading):
+            served = table.pop((call_id, link), None)
+            if served is not None:
+                served.cancel()

@@ -44,6 +44,7 @@ class Write:
 
     :ivar until: When it is given up, monotonic.
     :ivar touches: Whether it gives the value that there is another time to live.
+    :ivar loaded: Whether a loader gave it: whatever is written meanwhile is newer.
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
     :ivar held: Who holds it, by the link that said so.
@@ -53,7 +54,7 @@ class Write:
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "touches", "began", "waiting", "held", "stands",
+        "done", "touches", "loaded", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Write:
         existed: bool,
         done: Callable[[Answer], None],
         touches: bool = False,
+        loaded: bool = False,
     ) -> None:
         self.bucket = bucket
         self.slot = slot
@@ -79,6 +81,7 @@ class Write:
         self.existed = existed
         self.done = done
         self.touches = touches
+        self.loaded = loaded
         self.began = 0.0
         self.waiting: set[bytes] = set()
         self.held: dict[bytes, object] = {}
@@ -286,7 +289,7 @@ class Writes:
             bucket.changed(kind, write.key)
 
     def _merge(self, write: Write) -> bool:
-        return write.bucket.store.merge(
+        return write.bucket.take(
             write.slot,
             write.key,
             write.value,

@@ -115,7 +115,7 @@ class Fetching:
     def _take(self, bucket: OpenBucket, entry: Pushed) -> None:
         now = self._now()
         self._clock.observe(entry.stamp)
-        bucket.store.merge(
+        bucket.take(
             slot_of(bucket.seed, entry.key),
             entry.key,
             entry.value,
