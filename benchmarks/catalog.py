@@ -10,6 +10,8 @@ from collections.abc import Callable
 from benchmarks.rows import Row
 from benchmarks.workloads.caches import p4, p5, p5_large, p5_mixed, p10, p12
 from benchmarks.workloads.p1 import p1
+from benchmarks.workloads.p7 import p7
+from benchmarks.workloads.ping import ping
 
 #: A row by its id; the argument makes it smaller, for a quick run.
 ROWS: dict[str, Callable[[bool], Row]] = {
@@ -18,6 +20,8 @@ ROWS: dict[str, Callable[[bool], Row]] = {
     "P5": p5,
     "P5M": p5_mixed,
     "P5L": p5_large,
+    "P7": p7,
     "P10": p10,
     "P12": p12,
+    "PING": ping,
 }

@@ -100,9 +100,9 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
     (errors.InvalidKey("a key is text"), "a key is text", {}),
     (errors.KeyTooLarge("a key has 1 to 9 bytes"), "a key has 1 to 9 bytes", {}),
     (
-        errors.ValueTooLarge(2_000_000, 1_044_480),
-        "a value of 2000000 bytes is over the limit of 1044480",
-        {"size_bytes": 2_000_000, "limit_bytes": 1_044_480},
+        errors.ValueTooLarge(9_000_000, 8_388_608),
+        "a value of 9000000 bytes is over the limit of 8388608",
+        {"size_bytes": 9_000_000, "limit_bytes": 8_388_608},
     ),
     (
         errors.LoadFailed("users", "KeyError: 7"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -220,7 +221,7 @@ class DeadlineTests(SynchronousTestCase):
         bulk = cluster[0].register_application("bulk")
         for _ in range(12):
             # More than the other's system takes in for it.
-            bulk.post(b"x" * 500_000, ["n1"])
+            bulk.post(random.Random(1).randbytes(500_000), ["n1"])
         began_s = cluster.world.now_s
         with capturedLogs() as events:
             cluster.result_of(cluster[0].stopService())

@@ -44,6 +44,12 @@ class LoadTests(SynchronousTestCase):
             [message for turn in turns for message in turn], list(load.messages())
         )
 
+    def test_turns_of_large_messages(self) -> None:
+        """A turn of large messages has few of them, and at least one."""
+        sizes = {1: 500, 65_536: 4, 300_000: 1, 2 * 1024 * 1024: 1}
+        for payload_bytes, expected in sizes.items():
+            self.assertEqual(Load(payload_bytes, 1, 1).turn_messages, expected)
+
 
 class ArrivalsTests(SynchronousTestCase):
     """The receiving application."""

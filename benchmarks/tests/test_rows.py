@@ -81,6 +81,17 @@ class P1Tests(SynchronousTestCase):
         )
         self.assertEqual([peer.name for peer in row.ours], ["post", "send"])
 
+    def test_other_rows(self) -> None:
+        """P7 stands beside the floor; a ping has a bar of its own."""
+        row = ROWS["P7"](True)
+        bars = {
+            rival.peer.name: (rival.bar.must, rival.bar.aim) for rival in row.rivals
+        }
+        self.assertEqual(bars, {"floor": (0.7, 0.9)})
+        row = ROWS["PING"](True)
+        self.assertEqual((row.rivals, row.bar.must, row.unit), ((), 50.0, "ms"))
+        self.assertIs(row.better, Better.LOWER)
+
     def test_narrowed(self) -> None:
         """Only the chosen peers play, and `ours` means all of our ways."""
         row = ROWS["P1"](True).narrowed(frozenset({"ours", "floor"}))

@@ -31,6 +31,8 @@ DISTINCT_BYTES_MAX = 1024 * 1024
 #: Messages that a sender hands over in one reactor turn, 58 kB of 100-byte
 #: messages: about what a transport takes before it asks for a pause (64 KiB).
 TURN_MESSAGES = 500
+#: Large messages are fewer: what keeps a transport busy until the next turn.
+TURN_BYTES = 256 * 1024
 
 
 @attrs.frozen
@@ -44,6 +46,11 @@ class Load:
     @property
     def total(self) -> int:
         return self.warmup + self.measured
+
+    @property
+    def turn_messages(self) -> int:
+        """How many messages a sender hands over in one reactor turn."""
+        return max(1, min(TURN_MESSAGES, TURN_BYTES // self.payload_bytes))
 
     def payloads(self) -> list[bytes]:
         """
@@ -67,7 +74,7 @@ class Load:
         :return: the same messages, as many at a time as fit in a reactor turn.
         """
         messages = self.messages()
-        return iter(lambda: list(islice(messages, TURN_MESSAGES)), [])
+        return iter(lambda: list(islice(messages, self.turn_messages)), [])
 
 
 class Take(Protocol):

@@ -36,6 +36,7 @@ from mycorrizal.settings import (
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
 TLS_MODES = ("auto", "off")
 HELLO_MODES = ("udp", "tcp")
+COMPRESSION_MODES = ("auto", "zlib", "off")
 #: What other nodes accept, of labels and of any name that they are told.
 LABELS_MAX = 32
 NAME_BYTES_MAX = 128
@@ -212,6 +213,7 @@ class Config:
     :ivar secret: A secret itself, for embedding and tests.
     :ivar tls: ``auto``, or ``off``: no encryption.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
+    :ivar compression: Of long messages: ``auto``, ``zlib`` or ``off``.
     :ivar consul: How to find others with Consul; a URL, a mapping, or
         `ConsulSettings`.
     :ivar state_dir: Where id, incarnation and a generated secret are kept;
@@ -235,6 +237,7 @@ class Config:
     secret: str | None = attrs.field(repr=False)
     tls: str
     hello: str
+    compression: str
     consul: ConsulSettings | None
     state_dir: str | None
     single: bool
@@ -260,6 +263,7 @@ class Config:
         secret: str | None = None,
         tls: str = "auto",
         hello: str = "udp",
+        compression: str = "auto",
         consul: str | Mapping[str, object] | ConsulSettings | None = None,
         state_dir: str | None = None,
         single: bool | str = False,
@@ -283,6 +287,7 @@ class Config:
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
+            compression=_one_of(COMPRESSION_MODES, compression, "compression"),
             consul=read_consul(consul),
             state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),

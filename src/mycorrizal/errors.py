@@ -130,7 +130,7 @@ class PeerBusy(MycorrizalError):
 
 class MessageTooLarge(MycorrizalError):
     """
-    A message is longer than a frame may be.
+    A message is longer than 64 MiB.
 
     :ivar size_bytes: The message's size.
     :ivar limit_bytes: The largest size that can be sent.

@@ -12,6 +12,7 @@ import functools
 import heapq
 import os
 import random as _random
+import socket
 import threading
 import time
 import uuid
@@ -309,6 +310,29 @@ class Repeater:
 #: Which thread this is, and seconds of CPU that the process has used.
 thread_id: Callable[[], int] = threading.get_ident
 cpu_s: Callable[[], float] = time.process_time
+
+
+def limit_buffers(transport: Any, unsent_bytes: int, unread_bytes: int) -> None:
+    """
+    Let the system hold only so much of a connection, so that what is urgent
+    does not wait behind megabytes; where it can be told (Linux).
+
+    :param transport: A connection; a simulated one has no socket, and is as it is.
+    :param unsent_bytes: What it takes before it can send it (TCP_NOTSENT_LOWAT).
+    :param unread_bytes: What the other side may send before we have read it
+        (TCP_WINDOW_CLAMP).
+    """
+    get_handle = getattr(transport, "getHandle", None)
+    if get_handle is None:
+        return
+    handle: socket.socket = get_handle()
+    for name, value in (
+        ("TCP_NOTSENT_LOWAT", unsent_bytes),
+        ("TCP_WINDOW_CLAMP", unread_bytes),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            handle.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def follow_monotonic_time(reactor: Any) -> bool:

@@ -351,6 +351,7 @@ def _nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
         cluster_name=config.cluster_name,
         tls=config.tls,
         hello=config.hello,
+        compression=config.compression,
         single=config.single,
         labels=config.labels,
         handshake_timeout_s=config.handshake_timeout_s,

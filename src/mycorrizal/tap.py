@@ -133,6 +133,13 @@ class Options(ConsulOptions, DnsOptions, usage.Options):
         """
         self._settings["hello"] = mode
 
+    def opt_compression(self, mode: str) -> None:
+        """
+        auto: compress long messages where both nodes have zstd; zlib: with
+        that where they don't; off. [default: auto]
+        """
+        self._settings["compression"] = mode
+
     def opt_state_dir(self, directory: str) -> None:
         """
         Where to keep the node's id and the secret.

@@ -60,7 +60,7 @@ from mycorrizal.mycel.slots.known import NAMED_MAX
 from mycorrizal.mycel.slots.leveling import PUSH_ENTRIES
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.slotset import ALL_SLOTS, slotset, to_bytes
-from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
+from mycorrizal.nodosum.wire.limits import MESSAGE_BYTES_MAX
 
 #: Buckets in one message: those there are, and those that were dropped.
 BUCKETS_TOLD = BUCKETS_MAX + DROPPED_MAX
@@ -269,8 +269,8 @@ class BoundTests(SynchronousTestCase):
                 PutMany("b", (item,) * bad, 0, 1),
             )
 
-    def test_largest_fit_a_frame(self) -> None:
-        """Whatever is within the bounds fits a frame, with room for its head."""
+    def test_largest_can_be_sent(self) -> None:
+        """Whatever is within the bounds is no longer than a message may be."""
         name = "n" * BUCKET_NAME_BYTES_MAX
         key, value = bytes(KEY_BYTES_MAX), bytes(VALUE_BYTES_MAX)
         stamp, ttl_ms = 2**63 - 1, 2**53
@@ -294,4 +294,4 @@ class BoundTests(SynchronousTestCase):
             Page(name, slots, SLOTS - 1, key),
             Moved(slots, life),
         ):
-            self.assertLess(len(encode(message)), FRAME_BYTES_MAX - 1024)
+            self.assertLess(len(encode(message)), MESSAGE_BYTES_MAX - 1024)

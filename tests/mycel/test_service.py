@@ -93,7 +93,7 @@ class TalkTests(ClusterTestCase):
     def test_message_without_an_answer(self) -> None:
         """So does a message that asks for nothing."""
         link, channel = self.link(), self.cluster[0].mycel.channel
-        link.post(channel.head(1), b"x")
+        link.lanes.flow(channel.app_id).post(channel.head(1), b"x")
         self.cluster.until(lambda: link.closed)
         self.cluster.until(self.cluster.converged)
 

@@ -101,13 +101,14 @@ class Side:
         up: bool = True,
         queue_bytes_max: int = QUEUE_BYTES_MAX,
         frame_bytes_max: int = FRAME_BYTES_MAX,
+        features: int = 0,
     ) -> Link:
         """A link to the node of that name, up or still to be welcomed."""
         transport = FakeTransport()
         link = Link(
             self.runtime,
             transport,
-            Remote(node_key_of(name), 1, Role.NODE, KEY, 0, frame_bytes_max),
+            Remote(node_key_of(name), 1, Role.NODE, KEY, features, frame_bytes_max),
             self.owner,
             self.applications.routes,
             address=("10.0.0.2", 50_000),
@@ -128,14 +129,16 @@ class Couple:
     """
     Nodes a and b, with a link between them.
 
+    :param features: Those in force on it.
     :ivar error: What broke the link, if something did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features: int = 0) -> None:
         self.clock = Clock()
         self.runtime = runtime_of(self.clock)
         self.a, self.b = Side("a", self.runtime), Side("b", self.runtime)
-        self.at_a, self.at_b = self.a.link("b"), self.b.link("a")
+        self.at_a = self.a.link("b", features=features)
+        self.at_b = self.b.link("a", features=features)
         self.error: RemoteProtocolError | None = None
 
     def run(self, seconds: float = 0.0) -> None:

@@ -22,9 +22,15 @@ from mycorrizal.errors import (
     RemoteFailure,
     UnknownApplication,
 )
-from mycorrizal.nodosum.applications import SERVING_MAX, Application
+from mycorrizal.nodosum.applications import Application
 from mycorrizal.nodosum.calls import CALLS_MAX
-from mycorrizal.nodosum.inbox import INBOX_BYTES_MAX, INBOX_MESSAGES_MAX
+from mycorrizal.nodosum.flow import FRAME_COST_BYTES
+from mycorrizal.nodosum.inbox import (
+    INBOX_BYTES_MAX,
+    INBOX_MESSAGES_MAX,
+    SERVING_BYTES_MAX,
+    SERVING_MAX,
+)
 from mycorrizal.nodosum.wire.limits import ErrorCode, FrameType
 from tests.nodosum.ends import QUEUE_BYTES_MAX, Couple
 
@@ -194,7 +200,7 @@ class SendingTests(ApplicationsTestCase):
         """Let the queue to a node be full for `post`."""
         link = self.couple.a.links[name]
         link.pause()
-        link.queued_bytes = QUEUE_BYTES_MAX
+        link.lanes.flow(self.a.app_id).queued_bytes = QUEUE_BYTES_MAX
 
     def test_busy(self) -> None:
         """Whose queue is full is named; the others get the message."""
@@ -230,9 +236,9 @@ class SendingTests(ApplicationsTestCase):
         """A sender who does not wait for 16 MiB of messages is told to."""
         self.couple.at_a.pause()
         sent = []
-        for _ in range(16):
-            sent.append(self.a.send(bytes(1024 * 1024 - 100)))
-        late = self.a.send(bytes(2000))
+        for _ in range(16 * 64):
+            sent.append(self.a.send(bytes(16 * 1024 - FRAME_COST_BYTES)))
+        late = self.a.send(b"")
         self.assertEqual(self.failureResultOf(late, PeerBusy).value.node_ids, ("b",))
         self.couple.at_a.resume()
         self.couple.run()
@@ -258,7 +264,7 @@ class SendingTests(ApplicationsTestCase):
         self.assertEqual(self.ring.payloads, [b"x"])
 
     def test_too_large(self) -> None:
-        """A message that no frame can hold is refused before anything is sent."""
+        """A message of more than 64 MiB is refused before anything is sent."""
         limit = self.a.message_bytes_max
         with self.assertRaises(MessageTooLarge):
             self.a.post(bytes(limit + 1))
@@ -418,8 +424,8 @@ class ReceivingTests(ApplicationsTestCase):
     def test_waiting_bytes_at_the_bound(self) -> None:
         """While one is worked on 8 MiB more wait; the next is dropped."""
         self.receive(Slow())
-        part = bytes(INBOX_BYTES_MAX // 16)
-        for _ in range(17):
+        part = bytes(INBOX_BYTES_MAX // 256)
+        for _ in range(257):
             self.a.post(part)
             self.couple.run()
         self.assertEqual(self.b.dropped, 0)
@@ -606,7 +612,7 @@ class RequestTests(ApplicationsTestCase):
         self.failureResultOf(asked, CancelledError)
         self.couple.run()
         self.assertEqual(stopped, [never])
-        self.assertEqual((self.couple.at_b.serving, self.b._answers), ({}, {}))
+        self.assertEqual((self.couple.at_b.serving, self.b._serving), ({}, {}))
 
     def test_answer_crosses_the_cancel(self) -> None:
         """An answer that was on its way already is ignored."""
@@ -626,7 +632,7 @@ class RequestTests(ApplicationsTestCase):
         self.couple.lose()
         error = self.failureResultOf(asked, LinkLost).value
         self.assertEqual(error.node_id, "b")
-        self.assertEqual((stopped, self.b._answers), ([never], {}))
+        self.assertEqual((stopped, self.b._serving), ([never], {}))
 
     def test_canceller_fails(self) -> None:
         """A canceller that raises keeps nobody from hearing that a link is lost."""
@@ -670,16 +676,61 @@ class RequestTests(ApplicationsTestCase):
         for one in asked:
             self.assertEqual(self.successResultOf(one), b"y")
 
+    def test_serving_bytes_at_the_bound(self) -> None:
+        """
+        Requests that are worked on may have 8 MiB, one more is told busy; alone
+        it may have more.
+        """
+        self.b.set_request_func(lambda *_: Deferred())
+        part = SERVING_BYTES_MAX // 256
+        asked = [self.a.request(bytes(part), "b") for _ in range(255)]
+        self.couple.run()
+        asked += [self.a.request(bytes(part), "b")]
+        late = self.a.request(b"x", "b")
+        self.couple.run()
+        self.failureResultOf(late, PeerBusy)
+        for one in asked:
+            self.assertNoResult(one)
+        self.couple.lose()
+        for one in asked:
+            self.failureResultOf(one, LinkLost)
+        other = Couple()
+        application = other.a.applications.register("chat")
+        other.b.applications.register("chat").set_request_func(lambda *_: Deferred())
+        alone = application.request(bytes(SERVING_BYTES_MAX + 1), "b")
+        other.run()
+        self.assertNoResult(alone)
+
+    def test_function_that_never_answers_harms_no_other(self) -> None:
+        """One application that answers nobody leaves all others as they were (F33)."""
+        self.b.set_request_func(lambda *_: Deferred())
+        self.receive(lambda *_: Deferred())
+        for _ in range(SERVING_MAX + 10):
+            self.a.request(b"x", "b").addErrback(lambda _: None)
+            self.a.post(b"x")
+        self.couple.run()
+        one = self.couple.a.applications.register("other")
+        two = self.couple.b.applications.register("other")
+        heard: list[bytes] = []
+        two.set_receive_func(lambda payload, sender: heard.append(payload))
+        two.set_request_func(lambda payload, sender: payload.upper())
+        one.post(b"message")
+        asked = one.request(b"question", "b")
+        self.couple.run()
+        self.assertEqual(heard, [b"message"])
+        self.assertEqual(self.successResultOf(asked), b"QUESTION")
+
     def test_full_queue(self) -> None:
         """A request that can't be queued fails at once, and leaves nothing."""
-        self.couple.at_a.queued_bytes = QUEUE_BYTES_MAX
+        self.couple.at_a.lanes.flow(self.a.app_id).queued_bytes = QUEUE_BYTES_MAX
         self.failureResultOf(self.a.request(b"x", "b"), PeerBusy)
         self.assertEqual(len(self.couple.at_a.calls), 0)
 
     def test_too_many_calls(self) -> None:
         """So does one too many that waits for an answer."""
+        flow = self.couple.at_a.lanes.flow(b"other")
         for _ in range(CALLS_MAX):
-            self.couple.at_a.calls.begin(lambda how, answer: None, 5.0)
+            self.couple.at_a.calls.begin(lambda how, answer: None, 5.0, flow, 0)
         self.failureResultOf(self.a.request(b"x", "b"), PeerBusy)
 
     def test_lying_answer(self) -> None:

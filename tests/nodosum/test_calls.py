@@ -15,7 +15,7 @@ from mycorrizal.nodosum.calls import (
     LINK_LOST,
     TIMED_OUT,
     Calls,
-    Cancels,
+    OnReply,
 )
 from mycorrizal.runtime import Runtime
 
@@ -28,9 +28,18 @@ class CallsTests(SynchronousTestCase):
         self.runtime = Runtime(
             self.clock, monotonic=self.clock.seconds, wall=self.clock.seconds
         )
-        self.expired: list[int] = []
-        self.calls = Calls(self.runtime, self.expired.append)
+        self.cancelled: list[int] = []
+        self.calls = Calls(self.runtime)
         self.ends: list[tuple[str, int, bytes]] = []
+
+    def begin(self, on_reply: OnReply, deadline: float) -> int:
+        """A call begins."""
+        return self.calls.begin(on_reply, deadline, self, 10)
+
+    def cancel(self, call_id: int, at: int) -> None:
+        """The other side is told that nobody waits."""
+        self.assertEqual(at, 10)
+        self.cancelled.append(call_id)
 
     def wait(self, name: str) -> Callable[[int, bytes], None]:
         """Whoever waits for a call of that name."""
@@ -38,8 +47,8 @@ class CallsTests(SynchronousTestCase):
 
     def test_answer(self) -> None:
         """Each caller gets its own answer, and only one."""
-        first = self.calls.begin(self.wait("first"), 5.0)
-        second = self.calls.begin(self.wait("second"), 5.0)
+        first = self.begin(self.wait("first"), 5.0)
+        second = self.begin(self.wait("second"), 5.0)
         self.assertNotEqual(first, second)
         self.calls.end(second, ANSWERED, b"2")
         self.calls.end(second, ANSWERED, b"again")
@@ -52,12 +61,12 @@ class CallsTests(SynchronousTestCase):
 
     def test_timeout_and_late_answer(self) -> None:
         """A call ends when its time is up; what comes later is ignored."""
-        call_id = self.calls.begin(self.wait("a"), 5.0)
+        call_id = self.begin(self.wait("a"), 5.0)
         self.clock.advance(4.99)
         self.assertEqual(self.ends, [])
         self.clock.advance(0.01)
         self.assertEqual(self.ends, [("a", TIMED_OUT, b"")])
-        self.assertEqual(self.expired, [call_id])
+        self.assertEqual(self.cancelled, [call_id])
         self.calls.end(call_id, ANSWERED, b"late")
         self.assertEqual(len(self.ends), 1)
 
@@ -65,7 +74,7 @@ class CallsTests(SynchronousTestCase):
         """A thousand calls with all sorts of deadlines have one timer."""
         for at in range(1000):
             deadline = 1.0 + (at * 7919) % 1000 / 100
-            self.calls.begin(self.wait(f"{deadline}"), deadline)
+            self.begin(self.wait(f"{deadline}"), deadline)
             self.assertEqual(self.runtime.pending_timers(), 1)
         for _ in range(1100):
             self.clock.advance(0.01)
@@ -81,25 +90,33 @@ class CallsTests(SynchronousTestCase):
     def test_answered_calls_leave_no_timer(self) -> None:
         """When all are answered the timer fires once more at most."""
         for _ in range(10):
-            call_id = self.calls.begin(self.wait("a"), self.clock.seconds() + 5.0)
+            call_id = self.begin(self.wait("a"), self.clock.seconds() + 5.0)
             self.calls.end(call_id, ANSWERED, b"")
             self.clock.advance(1.0)
         self.clock.pump([1.0] * 10)
         self.assertEqual(self.runtime.pending_timers(), 0)
 
     def test_forgotten(self) -> None:
-        """A call that nobody waits for any more ends in silence."""
-        call_id = self.calls.begin(self.wait("a"), 5.0)
-        self.assertTrue(self.calls.forget(call_id))
-        self.assertFalse(self.calls.forget(call_id))
+        """A call that was not made after all ends in silence."""
+        call_id = self.begin(self.wait("a"), 5.0)
+        self.calls.forget(call_id)
+        self.calls.cancel(call_id)
         self.calls.end(call_id, ANSWERED, b"")
         self.clock.advance(10)
-        self.assertEqual((self.ends, self.expired), ([], []))
+        self.assertEqual((self.ends, self.cancelled), ([], []))
+
+    def test_cancelled(self) -> None:
+        """So does one that is cancelled, and the other side is told, once."""
+        call_id = self.begin(self.wait("a"), 5.0)
+        self.calls.cancel(call_id)
+        self.calls.cancel(call_id)
+        self.clock.advance(10)
+        self.assertEqual((self.ends, self.cancelled), ([], [call_id]))
 
     def test_link_lost(self) -> None:
         """When the link is gone each call ends with that, and no timer is left."""
-        self.calls.begin(self.wait("a"), 5.0)
-        self.calls.begin(self.wait("b"), 9.0)
+        self.begin(self.wait("a"), 5.0)
+        self.begin(self.wait("b"), 9.0)
         self.calls.link_lost()
         self.assertEqual(self.ends, [("a", LINK_LOST, b""), ("b", LINK_LOST, b"")])
         self.assertEqual(self.runtime.pending_timers(), 0)
@@ -108,10 +125,10 @@ class CallsTests(SynchronousTestCase):
         """Who is told of a timeout may call again at once."""
 
         def again(how: int, payload: bytes) -> None:
-            self.calls.begin(self.wait("again"), self.clock.seconds() + 1.0)
+            self.begin(self.wait("again"), self.clock.seconds() + 1.0)
 
-        self.calls.begin(again, 1.0)
-        self.calls.begin(self.wait("other"), 5.0)
+        self.begin(again, 1.0)
+        self.begin(self.wait("other"), 5.0)
         self.clock.advance(1.0)
         self.assertEqual(self.runtime.pending_timers(), 1)
         self.clock.advance(1.0)
@@ -122,35 +139,7 @@ class CallsTests(SynchronousTestCase):
     def test_calls_at_the_bound(self) -> None:
         """65,536 calls may wait, one more is refused until one has ended."""
         for _ in range(CALLS_MAX):
-            last = self.calls.begin(self.wait("a"), 5.0)
-        self.assertEqual(self.calls.begin(self.wait("b"), 5.0), 0)
+            last = self.begin(self.wait("a"), 5.0)
+        self.assertEqual(self.begin(self.wait("b"), 5.0), 0)
         self.calls.end(last, ANSWERED, b"")
-        self.assertGreater(self.calls.begin(self.wait("b"), 5.0), last)
-
-
-class CancelsTests(SynchronousTestCase):
-    """Cancels that come before what they cancel."""
-
-    def setUp(self) -> None:
-        self.cancels = Cancels()
-
-    def test_overtaken(self) -> None:
-        """A call that was cancelled before it came is known, once."""
-        self.assertFalse(self.cancels.asked(1))
-        self.cancels.came(2)
-        self.assertTrue(self.cancels.asked(2))
-        self.assertFalse(self.cancels.asked(3))
-
-    def test_too_late(self) -> None:
-        """One that comes after its call's answer went leaves nothing behind."""
-        self.cancels.asked(2)
-        self.cancels.came(2)
-        self.cancels.came(1)
-        self.assertFalse(self.cancels.asked(2))
-
-    def test_bound(self) -> None:
-        """So many are remembered, and no more."""
-        for call_id in range(1, CALLS_MAX + 2):
-            self.cancels.came(call_id)
-        self.assertTrue(self.cancels.asked(CALLS_MAX))
-        self.assertFalse(self.cancels.asked(CALLS_MAX + 1))
+        self.assertGreater(self.begin(self.wait("b"), 5.0), last)

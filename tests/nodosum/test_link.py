@@ -9,18 +9,19 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 import tests.profiles  # noqa: F401
-from mycorrizal.errors import LocalProtocolError, PeerUnreachable, RemoteProtocolError
+from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
-from mycorrizal.nodosum.link import BURST_BYTES, CALL_ID, Link
+from mycorrizal.nodosum.flow import FRAME_COST_BYTES
+from mycorrizal.nodosum.lanes import CONTROL_BYTES_MAX
+from mycorrizal.nodosum.link import CALL_ID, Link
 from mycorrizal.nodosum.wire.frame import HEADER_BYTES, encode_frame
 from mycorrizal.nodosum.wire.limits import (
-    FRAME_BYTES_MAX,
+    PLAIN_BYTES_MAX,
     ErrorCode,
     FrameType,
     Goodbye,
@@ -29,7 +30,6 @@ from mycorrizal.nodosum.wire.signals import decode_goodbye, encode_ping
 from tests.nodosum.ends import QUEUE_BYTES_MAX, Side, runtime_of
 
 APP = b"chat"
-OVERHEAD_BYTES = HEADER_BYTES + len(APP)
 
 
 class Route:
@@ -72,7 +72,8 @@ class LinkTestCase(SynchronousTestCase):
 
     def post(self, payload: bytes) -> bool:
         """Queue a message of the application."""
-        return self.link.post(self.channel.head(len(payload)), payload)
+        flow = self.link.lanes.flow(APP)
+        return flow.post(self.channel.head(len(payload)), payload)
 
     def turn(self) -> None:
         """The reactor's turn ends."""
@@ -124,65 +125,19 @@ class SendingTests(LinkTestCase):
         kinds = [kind for kind, _, _ in self.transport.frames()]
         self.assertEqual(kinds, [FrameType.PING, FrameType.APP])
 
-    def test_ping_during_a_long_transfer(self) -> None:
-        """A ping waits for 256 KiB at most, and no frame is torn by it."""
-        self.transport.pause_at_bytes = 1
-        payload = bytes(60_000)
-        for _ in range(100):
-            self.post(payload)
-        self.turn()
-        first = len(self.transport.writes[0])
-        self.assertLess(first, BURST_BYTES + len(payload) + OVERHEAD_BYTES)
-        self.link.ping(7, 8)
-        self.turn()
-        self.assertEqual(self.transport.frames()[-1][0], FrameType.PING)
-        self.transport.pause_at_bytes = None
-        self.link.resume()
-        self.turn()
-        kinds = [kind for kind, _, _ in self.transport.frames()]
-        self.assertEqual(kinds.count(FrameType.APP), 100)
-        self.assertEqual(self.link.queued_bytes, 0)
-
     def test_pause_and_resume(self) -> None:
         """While the transport is full messages wait here; none is lost."""
         self.link.pause()
         self.post(b"1")
         self.turn()
         self.assertEqual(self.transport.writes, [])
-        self.assertEqual(self.link.queued_bytes, OVERHEAD_BYTES + 1)
+        self.assertEqual(self.link.queued_bytes, FRAME_COST_BYTES + 1)
         self.link.resume()
         self.post(b"2")
         self.turn()
         payloads = [payload for _, _, payload in self.transport.frames()]
         self.assertEqual(payloads, [b"1", b"2"])
         self.assertEqual(self.link.queued_bytes, 0)
-
-    def test_queue_at_the_bound(self) -> None:
-        """8 MiB may wait, one byte more is refused, and nothing of it is kept."""
-        self.link.pause()
-        half_mib = bytes(512 * 1024 - OVERHEAD_BYTES)
-        for _ in range(15):
-            self.assertTrue(self.post(half_mib))
-        self.assertFalse(self.post(half_mib + b"x"))
-        self.assertTrue(self.post(half_mib))
-        self.assertEqual(self.link.queued_bytes, QUEUE_BYTES_MAX)
-        self.assertFalse(self.post(b""))
-        call_id, ends = self.call()
-        self.assertEqual((call_id, ends, len(self.link.calls)), (0, [], 0))
-        self.link.resume()
-        self.turn()
-        self.assertEqual(len(self.transport.frames()), 16)
-        self.assertTrue(self.post(b""))
-
-    def test_patient_senders_at_the_bound(self) -> None:
-        """Who waits for each message may have 16 MiB, and not a byte more."""
-        self.link.pause()
-        mib = bytes(1024 * 1024 - OVERHEAD_BYTES)
-        head = self.channel.head(len(mib))
-        for _ in range(16):
-            self.assertTrue(self.link.post_patiently(head, mib))
-        self.assertFalse(self.link.post_patiently(self.channel.head(0), b""))
-        self.assertFalse(self.post(b""))
 
     @given(st.lists(st.one_of(st.integers(0, 40_000), st.none()), max_size=30))
     def test_order(self, steps: list[int | None]) -> None:
@@ -207,38 +162,8 @@ class SendingTests(LinkTestCase):
         got = [payload for _, _, payload in self.transport.frames()]
         self.assertEqual(got, sent)
 
-    def test_when_written(self) -> None:
-        """Who waits until a message is written is told in that turn."""
-        self.link.pause()
-        waiters: list[Deferred[None]] = [Deferred() for _ in range(3)]
-        for waiter in waiters:
-            self.post(b"message")
-            self.link.when_written(waiter)
-        waiters[1].addErrback(lambda failure: failure.trap(CancelledError) and None)
-        waiters[1].cancel()
-        self.turn()
-        self.assertNoResult(waiters[0])
-        self.assertTrue(self.link.paused)
-        self.link.resume()
-        self.turn()
-        self.assertIsNone(self.successResultOf(waiters[0]))
-        self.assertIsNone(self.successResultOf(waiters[2]))
-        self.assertEqual(len(self.transport.frames()), 3)
-        self.assertFalse(self.link.paused)
-
-    def test_never_written(self) -> None:
-        """If the link breaks before, who waits is told that it was not sent."""
-        self.link.pause()
-        self.post(b"message")
-        waiter: Deferred[None] = Deferred()
-        self.link.when_written(waiter)
-        self.link.lost()
-        error = self.failureResultOf(waiter, PeerUnreachable).value
-        self.assertEqual(error.node_ids, ("b",))
-
     def test_peers_limit(self) -> None:
-        """A control frame that the other side does not take is our error."""
-        self.use(self.side.link("b", frame_bytes_max=64 * 1024))
+        """A control frame of more than 64 KiB is our error."""
         self.link.send_control(FrameType.PEERS, bytes(64 * 1024))
         with self.assertRaises(LocalProtocolError):
             self.link.send_control(FrameType.PEERS, bytes(64 * 1024 + 1))
@@ -256,8 +181,13 @@ class ReceivingTests(LinkTestCase):
         self.assertEqual(self.route.messages, [bytes([at]) for at in range(5)] * 2)
 
     def test_unknown_application(self) -> None:
-        """A message for an application that is not here is dropped."""
-        self.link.receive_data(encode_frame(FrameType.APP, b"x", b"other"))
+        """
+        A message for an application that is not here, whatever its id, is
+        dropped and counted (F25).
+        """
+        for app_id in (b"other", b"", b"\xff\xfe", bytes(0xFFFF)):
+            self.link.receive_data(encode_frame(FrameType.APP, b"", app_id) * 2)
+        self.assertEqual(self.link.unrouted, 8)
         self.assertEqual((self.route.messages, self.transport.writes), ([], []))
 
     def test_heard(self) -> None:
@@ -299,8 +229,8 @@ class ReceivingTests(LinkTestCase):
             for kind in range(0x80, 0x100):
                 self.link.receive_data(encode_frame(kind, b"?"))
             self.assertEqual(self.side.owner.received, [])
-            self.link.receive_data(encode_frame(0x55, b"?"))
-            self.assertEqual(self.side.owner.received, [(0x55, b"?")])
+            self.link.receive_data(encode_frame(0x15, b"?"))
+            self.assertEqual(self.side.owner.received, [(0x15, b"?")])
 
     def test_broken_frame(self) -> None:
         """What came before a broken frame is received, then the link is dropped."""
@@ -310,8 +240,8 @@ class ReceivingTests(LinkTestCase):
         self.assertEqual(self.route.messages, [b"x"])
 
     def test_frame_at_the_bound(self) -> None:
-        """A frame of 1 MiB is received, one that claims a byte more is an error."""
-        at = encode_frame(FrameType.APP, bytes(FRAME_BYTES_MAX - len(APP)), APP)
+        """A frame of 64 KiB is received, one that claims a byte more is an error."""
+        at = encode_frame(FrameType.APP, bytes(PLAIN_BYTES_MAX - len(APP)), APP)
         self.link.receive_data(at)
         self.assertEqual(len(self.route.messages), 1)
         over = bytearray(at[:HEADER_BYTES])
@@ -380,6 +310,7 @@ class CallTests(LinkTestCase):
     def test_cancel(self) -> None:
         """Who cancels is not called, and the other side is told, once."""
         call_id, ends = self.call()
+        self.turn()
         self.link.cancel(call_id)
         self.link.cancel(call_id)
         self.turn()
@@ -457,10 +388,10 @@ class CallTests(LinkTestCase):
         we are busy: its answers take 8 MiB and one message of our memory.
         """
         self.link.pause()
-        answer = bytes(1024 * 1024 - 16)
+        answer = bytes(1024 * 1024 - FRAME_COST_BYTES * 17)
         for call_id in range(1, 10):
             self.request(call_id, b"question")
-            self.link.reply(call_id, answer)
+            self.link.reply(call_id, answer, APP)
         self.assertEqual(len(self.route.requests), 9)
         self.assertGreater(self.link.queued_bytes, QUEUE_BYTES_MAX)
         self.request(10, b"question")
@@ -471,6 +402,64 @@ class CallTests(LinkTestCase):
         self.assertEqual(self.transport.frames()[-1], busy)
         self.request(11, b"question")
         self.assertEqual(len(self.route.requests), 10)
+
+    def test_asking_for_ever_without_reading(self) -> None:
+        """One that goes on all the same is dropped: even its refusals are bounded."""
+        for app_id in (APP, b"other"):
+            self.use(self.side.link("b"))
+            self.link.pause()
+            with self.assertRaises(RemoteProtocolError) as caught:
+                for call_id in range(1, 200_000):
+                    self.request(call_id, b"question", app_id)
+                    if app_id == APP and call_id < 1000:
+                        self.link.reply(call_id, bytes(10_000), APP)
+            self.assertIn("does not read the answers", str(caught.exception))
+            self.assertLess(self.link.queued_bytes, 2.1 * QUEUE_BYTES_MAX)
+
+    def test_pinging_without_reading(self) -> None:
+        """So is one that pings and pings, and reads nothing."""
+        self.link.pause()
+        for at in range(60_000):
+            self.link.pong(1, 2)
+            if not at % 1000:
+                self.turn()
+        written_bytes = sum(map(len, self.transport.writes))
+        self.assertLessEqual(written_bytes, CONTROL_BYTES_MAX)
+        self.assertGreater(written_bytes, CONTROL_BYTES_MAX - 30_000)
+        self.assertEqual(self.transport.end, "aborted")
+
+    def test_many_pings(self) -> None:
+        """One that reads may ping as often as it likes."""
+        for at in range(60_000):
+            self.link.pong(1, 2)
+            if not at % 1000:
+                self.turn()
+        self.assertFalse(self.link.closed)
+
+    def test_request_taken_back(self) -> None:
+        """
+        A request that waits for the transport until its time is up is not sent
+        at all, or somebody would work on it for nobody (F52).
+        """
+        self.link.pause()
+        _, ends = self.call(timeout_s=5.0)
+        self.post(b"message")
+        self.clock.advance(5.0)
+        self.assertEqual(ends, [(TIMED_OUT, b"")])
+        self.link.resume()
+        self.turn()
+        kinds = [kind for kind, _, _ in self.transport.frames()]
+        self.assertEqual(kinds, [FrameType.APP])
+
+    def test_cancelled_in_the_turn_in_which_it_was_made(self) -> None:
+        """One that is cancelled before its turn is over is not sent, either."""
+        first, _ = self.call()
+        second, _ = self.call()
+        self.link.cancel(first)
+        self.turn()
+        ((kind, _, payload),) = self.transport.frames()
+        self.assertEqual((kind, CALL_ID.unpack_from(payload)), (10, (second,)))
+        self.assertEqual(self.link.queued_bytes, 0)
 
 
 class EndTests(LinkTestCase):
@@ -504,7 +493,9 @@ class EndTests(LinkTestCase):
                 self.link.lost()
             written, ended = len(self.transport.writes), self.transport.end
             self.assertFalse(self.post(b"x"))
-            self.assertFalse(self.link.post_patiently(b"x", b"y"))
+            flow = self.link.lanes.flow(APP)
+            self.assertFalse(flow.post_patiently(b"x", b"y"))
+            flow.cancel(1, 0)
             self.link.ping(1, 2)
             self.link.reply(1, b"x")
             self.link.goodbye(Goodbye.SELF)

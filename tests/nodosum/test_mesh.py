@@ -4,6 +4,7 @@ Links that come and go between nodes of a simulated network.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -158,7 +159,7 @@ class FormingTests(MeshTestCase):
         self.world.advance(3)
         # Bytes that don't arrive keep the link open for a while.
         self.world.cut("a", "b")
-        a.applications.register("chat").post(bytes(1_000_000))
+        a.applications.register("chat").post(random.Random(1).randbytes(1_000_000))
         self.world.advance(0.1)
         stopped = a.stopService()
         c = self.nodes.start("c", self.world.hosts["a"], hello="tcp")

@@ -109,9 +109,9 @@ class AskingTests(PulseTestCase):
         self.cluster.result_of(client.ask(AskGet("b", key)))
 
     def test_too_large(self) -> None:
-        """A value that no frame can hold is not sent at all."""
+        """A question of more than 64 MiB is not sent at all."""
         client = self.connected()
-        asking = client.ask(AskPut("b", "k", bytes(1024 * 1024)))
+        asking = client.ask(AskPut("b", "k", bytes(64 * 1024 * 1024)))
         self.failureResultOf(asking, MessageTooLarge)
         reply = self.cluster.result_of(client.ask(AskStatus()))
         self.assertIsInstance(reply, Status)

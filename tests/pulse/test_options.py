@@ -94,7 +94,7 @@ class ArgumentTests(PulseTestCase):
             self.assertIn("above 0", error)
 
     def test_largest_value(self) -> None:
-        """A value may have 1020 KiB, from stdin too, and not a byte more."""
+        """A value may have 8 MiB, from stdin too, and not a byte more."""
         self.out_of("cache", "create", "b")
         largest = b"x" * VALUE_BYTES_MAX
         self.out_of("cache", "put", "b", "k", "-", stdin=largest)
@@ -102,7 +102,7 @@ class ArgumentTests(PulseTestCase):
         self.assertEqual(found, largest)
         result = self.pulse("cache", "put", "b", "k", "-", stdin=largest + b"x")
         self.assertEqual(result.exit_code, 2)
-        self.assertIn("1,044,480 bytes", result.stderr)
+        self.assertIn("8,388,608 bytes", result.stderr)
 
     def test_bytes_as_typed(self) -> None:
         """A value on the command line need not be text."""

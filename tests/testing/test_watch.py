@@ -106,7 +106,9 @@ class WatchTests(Quiet, SynchronousTestCase):
     def test_bounds(self) -> None:
         """A queue, or the number of timers, is beyond its bound."""
         link = next(iter(self.arena[0].nodosum.mesh._protocols))
-        link.queued_bytes = 1 << 40
+        flow = link.lanes.flow(b"chat")
+        flow.post(b"head", b"payload")
+        flow.queued_bytes = 1 << 40
         self.watch.look()
         self.check("bounds")
 

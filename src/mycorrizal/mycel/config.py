@@ -28,8 +28,8 @@ REPLICAS_MAX = 7
 BUCKET_NAME_BYTES_MAX = 128
 #: A key, in UTF-8 if it is a string.
 KEY_BYTES_MAX = 1024
-#: A value: what fits a frame, with the rest of its message.
-VALUE_BYTES_MAX = 1024 * 1024 - 4096
+#: A value: what a node can copy to another in a moment.
+VALUE_BYTES_MAX = 8 * 1024 * 1024
 #: Buckets of a cluster.
 BUCKETS_MAX = 1024
 #: Dropped buckets that are remembered, so that no node that was away brings

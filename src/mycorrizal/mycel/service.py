@@ -159,7 +159,9 @@ class MycelService(Service):
         moves.settled_down = self._check_drained
         moves.looked_at_the_clock = self._looked_at_the_clock
         self.outboxes = Outboxes(runtime, claims, buckets)
-        self._serving = Serving(self, runtime, self.router, buckets, self.outboxes)
+        self._serving = Serving(
+            self, self.channel.app_id, runtime, self.router, buckets, self.outboxes
+        )
         self.cache = Cache(self)
 
     # -- life -------------------------------------------------------------------
@@ -340,7 +342,7 @@ class MycelService(Service):
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
         if not self.running:
-            link.error(call_id, ErrorCode.BUSY, "")
+            link.error(call_id, ErrorCode.BUSY, "", self.channel.app_id)
             return
         opened = self._relays.opened(decode_request(payload), call_id, link)
         if opened is None:
@@ -349,7 +351,7 @@ class MycelService(Service):
 
         def done(answer: Answer) -> None:
             if not link.closed:
-                link.reply(call_id, encode(answer))
+                link.reply(call_id, encode(answer), self.channel.app_id)
 
         life = sender, self._incarnation(sender, link)
         if isinstance(request, Question):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -18,17 +18,11 @@ from mycorrizal.errors import (
     ApplicationError,
     DuplicateApplication,
     MessageTooLarge,
-    MycorrizalError,
-    NotRunning,
-    PeerBusy,
-    PeerUnreachable,
     UnknownApplication,
 )
-from mycorrizal.nodosum.calls import ANSWERED
-from mycorrizal.nodosum.channel import Channel
-from mycorrizal.nodosum.inbox import Inbox
-from mycorrizal.nodosum.link import BURST_BYTES, Link, Route
-from mycorrizal.nodosum.outcomes import call_error, undelivered, unfit
+from mycorrizal.nodosum.inbox import Inbox, Serving
+from mycorrizal.nodosum.link import Link, Route
+from mycorrizal.nodosum.sending import Sender
 from mycorrizal.nodosum.wire.limits import APPLICATION_ID_BYTES_MAX, ErrorCode
 from mycorrizal.runtime import Runtime
 
@@ -37,9 +31,6 @@ ReceiveFunc = Callable[[bytes, str], Any]
 #: Called with a request and the node id of its sender; returns the answer.
 RequestFunc = Callable[[bytes, str], Any]
 
-#: Requests of one peer that an application works on at once; more are told
-#: that it is busy.
-SERVING_MAX = 1024
 _ID_PATTERN = re.compile(rf"[A-Za-z0-9._-]{{1,{APPLICATION_ID_BYTES_MAX}}}")
 
 
@@ -48,7 +39,7 @@ def _awaited(result: Any) -> Any:
     return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
 
 
-class Application(Channel):
+class Application(Sender):
     """
     What an application registers: it sends to, and receives from, the
     applications of the same id on other nodes.
@@ -60,13 +51,11 @@ class Application(Channel):
     _log = Logger()
 
     def __init__(self, application_id: str, directory: Applications) -> None:
-        super().__init__(application_id)
-        self._directory = directory
-        self._links = directory.links
+        super().__init__(application_id, directory)
         self._receive_func: ReceiveFunc | None = None
         self._request_func: RequestFunc | None = None
         self._inboxes: dict[Link, Inbox] = {}
-        self._answers: dict[tuple[Link, int], Deferred[Any]] = {}
+        self._serving: dict[Link, Serving] = {}
         #: Messages lost here: no receive function, or too many waiting.
         self.dropped = 0
 
@@ -92,132 +81,6 @@ class Application(Channel):
             An error fails the caller's Deferred with `RemoteFailure`.
         """
         self._request_func = answer
-
-    # -- sending --------------------------------------------------------------
-
-    def post(self, payload: bytes, node_ids: Sequence[str] = ()) -> None:
-        """
-        Send a message, without waiting; the quickest way.
-
-        :param node_ids: To whom; empty: to all other members.
-        :raises PeerUnreachable: Some of them are not linked.
-        :raises PeerBusy: The queue to some of them is full.  The others got
-            the message, here as above.
-        :raises MessageTooLarge: No frame can hold it.
-        :raises ApplicationError: It is not bytes, or the ids are one text.
-        :raises NotRunning: The node was not started, or was stopped.
-        """
-        # What is no bytes fails only when it is written, and then jams the link.
-        if node_ids.__class__ is str or not isinstance(payload, bytes):
-            raise unfit(self.id, payload)
-        head = self.head(len(payload))
-        links = self._links
-        everybody = node_ids or tuple(links)
-        if not everybody and not self._directory.running:
-            raise NotRunning()
-        targets = iter(everybody)
-        for node_id in targets:
-            link = links.get(node_id)
-            if link is None or not link.post(head, payload):
-                rest = (node_id, *targets)
-                failed = [one for one in rest if not self._posted(one, head, payload)]
-                if failed:
-                    raise self._undelivered(failed)
-                return
-
-    def _posted(self, node_id: str, head: bytes, payload: bytes) -> bool:
-        link = self._links.get(node_id)
-        return link is not None and link.post(head, payload)
-
-    def _undelivered(self, node_ids: list[str]) -> MycorrizalError:
-        if not self._directory.running:
-            return NotRunning()
-        return undelivered(self.id, node_ids, self._links)
-
-    def send(self, payload: bytes, node_ids: Sequence[str] = ()) -> Deferred[None]:
-        """
-        Send a message.
-
-        :param node_ids: To whom; empty: to all other members.
-        :return: Fires with None when it was handed to the transports within
-            their high-water mark, so that a sender who waits for it keeps the
-            queues short.  Fails with `PeerUnreachable`, `PeerBusy` (too many
-            wait already), `MessageTooLarge`, `ApplicationError` (it is not
-            bytes, or the ids are one text) or `NotRunning`; the nodes that it
-            does not name got the message.
-        """
-        if not self._directory.running:
-            return fail(NotRunning())
-        if node_ids.__class__ is str or not isinstance(payload, bytes):
-            return fail(unfit(self.id, payload))
-        try:
-            head = self.head(len(payload))
-        except MessageTooLarge:
-            return fail(Failure())
-        links = self._links
-        waits, failed = [], []
-        for node_id in node_ids or tuple(links):
-            link = links.get(node_id)
-            if link is None or not (
-                link.post(head, payload) or link.post_patiently(head, payload)
-            ):
-                failed.append(node_id)
-            elif link.paused or link.queued_bytes > BURST_BYTES:
-                # More waits than the transport takes in this turn.
-                written: Deferred[None] = Deferred()
-                link.when_written(written)
-                waits.append(written)
-        if failed:
-            return fail(self._undelivered(failed))
-        if not waits:
-            return succeed(None)
-        return DeferredList(waits, consumeErrors=True).addCallback(self._written)
-
-    @staticmethod
-    def _written(results: list[tuple[bool, Any]]) -> None:
-        failures = [failure for success, failure in results if not success]
-        for failure in failures:
-            # A cancelled one is said as such.
-            failure.trap(PeerUnreachable)
-        if failures:
-            lost = [name for failure in failures for name in failure.value.node_ids]
-            raise PeerUnreachable(lost)
-
-    def request(
-        self, payload: bytes, node_id: str, timeout_s: float = 5.0
-    ) -> Deferred[bytes]:
-        """
-        Ask the application of the same id on another node.
-
-        :return: Fires with the answer.  Fails with `PeerUnreachable`,
-            `PeerBusy`, `MessageTooLarge` or `ApplicationError` (it is not
-            bytes) if it was not sent,
-            `UnknownApplication` or `RemoteFailure` if the peer said so, and
-            with `CallTimeout` or `LinkLost` if the peer may have acted on it.
-            Cancelling tells the peer.
-        """
-        if not self._directory.running:
-            return fail(NotRunning())
-        if not isinstance(payload, bytes):
-            return fail(unfit(self.id, payload))
-        link = self._links.get(node_id)
-        if link is None or not link.up:
-            return fail(PeerUnreachable([node_id]))
-        try:
-            self.check_size(len(payload))
-        except MessageTooLarge:
-            return fail(Failure())
-        result: Deferred[bytes] = Deferred(lambda _: link.cancel(call_id))
-
-        def answered(how: int, answer: bytes) -> None:
-            if how == ANSWERED:
-                result.callback(answer)
-            else:
-                result.errback(call_error(self.id, how, answer, node_id, timeout_s))
-
-        deadline = self._directory.runtime.now() + timeout_s
-        call_id = self.call(link, payload, answered, deadline)
-        return result if call_id else fail(PeerBusy([node_id]))
 
     # -- receiving (called by the link) ---------------------------------------
 
@@ -255,6 +118,7 @@ class Application(Channel):
 
     def link_lost(self, link: Link) -> None:
         """A link is gone, and what waited for it to be received is dropped."""
+        self.forget_link(link)
         inbox = self._inboxes.pop(link, None)
         if inbox is not None:
             self.dropped += len(inbox)
@@ -284,10 +148,11 @@ class Application(Channel):
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
         if self._request_func is None:
-            link.error(call_id, ErrorCode.NO_FUNCTION, "")
+            link.error(call_id, ErrorCode.NO_FUNCTION, "", self.app_id)
             return
-        if len(link.serving) >= SERVING_MAX:
-            link.error(call_id, ErrorCode.BUSY, "")
+        serving = self._serving.get(link)
+        if serving is not None and serving.full(len(payload)):
+            link.error(call_id, ErrorCode.BUSY, "", self.app_id)
             return
         try:
             result = _awaited(self._request_func(payload, link.peer_id))
@@ -296,14 +161,25 @@ class Application(Channel):
         if not isinstance(result, Deferred):
             self._answer(result, link, call_id)
             return
+        if serving is None:
+            serving = self._serving.setdefault(link, Serving())
+        serving.add(call_id, result, len(payload))
         link.serving[call_id] = self
-        self._answers[link, call_id] = result
         result.addBoth(self._served, link, call_id)
 
     def _served(self, result: object, link: Link, call_id: int) -> None:
-        if self._answers.pop((link, call_id), None) is not None:
+        if self._serving_ended(call_id, link) is not None:
             link.serving.pop(call_id, None)
             self._answer(result, link, call_id)
+
+    def _serving_ended(self, call_id: int, link: Link) -> Deferred[Any] | None:
+        serving = self._serving.get(link)
+        if serving is None:
+            return None
+        answer: Deferred[Any] | None = serving.pop(call_id)
+        if not serving:
+            del self._serving[link]
+        return answer
 
     def _answer(self, result: object, link: Link, call_id: int) -> None:
         if isinstance(result, Failure):
@@ -313,21 +189,23 @@ class Application(Channel):
                 application=self.id,
                 sender=link.peer_id,
             )
-            link.error(call_id, ErrorCode.FAILED, result.getErrorMessage())
+            text = result.getErrorMessage()
+            link.error(call_id, ErrorCode.FAILED, text, self.app_id)
         elif result is None or isinstance(result, bytes):
             answer = result or b""
             if len(answer) > self.message_bytes_max:
                 text = str(MessageTooLarge(len(answer), self.message_bytes_max))
-                link.error(call_id, ErrorCode.FAILED, text)
+                link.error(call_id, ErrorCode.FAILED, text, self.app_id)
             else:
-                link.reply(call_id, answer)
+                link.reply(call_id, answer, self.app_id)
         else:
             kind = type(result).__name__
-            link.error(call_id, ErrorCode.FAILED, f"answered {kind}, not bytes")
+            text = f"answered {kind}, not bytes"
+            link.error(call_id, ErrorCode.FAILED, text, self.app_id)
 
     def cancelled(self, call_id: int, link: Link) -> None:
         """The caller waits no more."""
-        answer = self._answers.pop((link, call_id), None)
+        answer = self._serving_ended(call_id, link)
         if answer is not None:
             answer.addErrback(lambda _: None)
             try:

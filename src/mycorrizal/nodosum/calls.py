@@ -6,6 +6,7 @@ The requests of one link that wait for an answer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from mycorrizal.runtime import Runtime, Timer
 
@@ -21,22 +22,22 @@ LINK_LOST = 255
 OnReply = Callable[[int, bytes], None]
 
 
+class Asked(Protocol):
+    """Where a request went, and where nobody waits for it any more."""
+
+    def cancel(self, call_id: int, at: int) -> None: ...
+
+
 class Calls:
     """
     A table of calls with one timer for all their deadlines.
-
-    :param expired: Called with the id of each call whose time has run out,
-        before whoever waits for it is told.
     """
 
-    __slots__ = ("_runtime", "_expired", "_pending", "_last_id", "_soonest", "_timer")
+    __slots__ = ("_runtime", "_pending", "_last_id", "_soonest", "_timer")
 
-    def __init__(
-        self, runtime: Runtime, expired: Callable[[int], object] = lambda call_id: None
-    ) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._expired = expired
-        self._pending: dict[int, tuple[OnReply, float]] = {}
+        self._pending: dict[int, tuple[OnReply, float, Asked, int]] = {}
         self._last_id = 0
         self._soonest = float("inf")
         self._timer: Timer | None = None
@@ -44,17 +45,20 @@ class Calls:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def begin(self, on_reply: OnReply, deadline: float) -> int:
+    def begin(self, on_reply: OnReply, deadline: float, asked: Asked, at: int) -> int:
         """
         Register a call.
 
         :param deadline: When it fails with `TIMED_OUT`, monotonic.
+        :param asked: What is told when nobody waits for the answer any more,
+            before whoever waited is.
+        :param at: Where the request begins there.
         :return: Its id, new on this link; 0 if too many are waiting.
         """
         if len(self._pending) >= CALLS_MAX:
             return 0
         self._last_id = call_id = self._last_id + 1
-        self._pending[call_id] = (on_reply, deadline)
+        self._pending[call_id] = (on_reply, deadline, asked, at)
         if deadline < self._soonest:
             self._arm(deadline)
         return call_id
@@ -68,13 +72,15 @@ class Calls:
         if call is not None:
             call[0](how, payload)
 
-    def forget(self, call_id: int) -> bool:
-        """
-        Nobody waits for this call any more.
+    def forget(self, call_id: int) -> None:
+        """A call was not made after all."""
+        self._pending.pop(call_id, None)
 
-        :return: Whether it was still waiting.
-        """
-        return self._pending.pop(call_id, None) is not None
+    def cancel(self, call_id: int) -> None:
+        """Nobody waits for this call any more."""
+        call = self._pending.pop(call_id, None)
+        if call is not None:
+            call[2].cancel(call_id, call[3])
 
     def link_lost(self) -> None:
         """End every call: the link is gone."""
@@ -82,7 +88,7 @@ class Calls:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._soonest = None, float("inf")
-        for on_reply, _ in pending.values():
+        for on_reply, *_ in pending.values():
             on_reply(LINK_LOST, b"")
 
     def _arm(self, deadline: float) -> None:
@@ -98,42 +104,13 @@ class Calls:
         now = self._runtime.now()
         self._timer = None
         self._soonest = float("inf")
-        due = [key for key, (_, end) in self._pending.items() if end <= now]
+        due = [key for key, (_, end, *_) in self._pending.items() if end <= now]
         for call_id in due:
-            self._expired(call_id)
-            self.end(call_id, TIMED_OUT, b"")
+            call = self._pending.pop(call_id, None)
+            if call is not None:
+                call[2].cancel(call_id, call[3])
+                call[0](TIMED_OUT, b"")
         if self._pending:
-            soonest = min(end for _, end in self._pending.values())
+            soonest = min(end for _, end, *_ in self._pending.values())
             if soonest < self._soonest:
                 self._arm(soonest)
-
-
-class Cancels:
-    """
-    The CANCELs of one link that overtook their REQUESTs, as a frame of control
-    does: a call that is cancelled in the turn in which it was made is not done.
-    """
-
-    __slots__ = ("_last_id", "_overtaken")
-
-    def __init__(self) -> None:
-        self._last_id = 0
-        self._overtaken: set[int] = set()
-
-    def came(self, call_id: int) -> None:
-        """A CANCEL came for a call that is not being served."""
-        # Ids rise: a lower one was answered, and its answer is on the way.
-        if call_id > self._last_id and len(self._overtaken) < CALLS_MAX:
-            self._overtaken.add(call_id)
-
-    def asked(self, call_id: int) -> bool:
-        """
-        A REQUEST came.
-
-        :return: Whether it was cancelled before.
-        """
-        self._last_id = call_id
-        if not self._overtaken or call_id not in self._overtaken:
-            return False
-        self._overtaken.discard(call_id)
-        return True

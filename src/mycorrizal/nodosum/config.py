@@ -34,13 +34,16 @@ class NodosumConfig:
     :ivar consul: The agent to find others with; None: none.
     :ivar tls: ``auto`` or ``off``.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
+    :ivar compression: ``auto`` (zstd where both have it), ``zlib`` (that, too),
+        or ``off``.
     :ivar handshake_timeout_s: From accept, or dial, to AUTH, in all.
     :ivar ready_timeout_s: How long discovery may fail at start.
     :ivar ping_interval_s: Between two pings on each link.
     :ivar suspect_after_s: Without a byte from a peer; others are asked then.
     :ivar dead_after_s: Without a byte, or without a link, here and at those
         that were asked.
-    :ivar queue_bytes_max: Frames queued to one peer; beyond it, `PeerBusy`.
+    :ivar queue_bytes_max: What an application may have queued to one peer;
+        beyond it, `PeerBusy`.
     """
 
     keys: KeyRing
@@ -53,6 +56,7 @@ class NodosumConfig:
     cluster_name: str = "mycorrizal"
     tls: str = "auto"
     hello: str = "udp"
+    compression: str = "auto"
     single: bool = False
     labels: dict[str, str] = attrs.field(factory=dict)
     handshake_timeout_s: float = 2.0

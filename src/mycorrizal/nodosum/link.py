@@ -3,28 +3,31 @@
 One authenticated connection to a peer or client: frames in, frames out.
 
 This is the hot path.  What is sent in one turn of the reactor leaves in one
-write; what the transport can't take waits here, and is bounded.
+write; what the transport can't take waits in the lanes, and is bounded.
 """
 
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Callable, Mapping
-from itertools import accumulate
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
-
-from mycorrizal.errors import PeerUnreachable, RemoteProtocolError
-from mycorrizal.nodosum.calls import Calls, Cancels, OnReply
+from mycorrizal.errors import RemoteProtocolError
+from mycorrizal.nodosum.calls import Calls, OnReply
 from mycorrizal.nodosum.config import Address
+from mycorrizal.nodosum.flow import Parcel
+from mycorrizal.nodosum.lanes import Lanes
+from mycorrizal.nodosum.wire.chunks import Assembly
+from mycorrizal.nodosum.wire.compression import COMPRESS_BYTES_MIN, codec_for
 from mycorrizal.nodosum.wire.events import Remote
 from mycorrizal.nodosum.wire.frame import FrameDecoder, encode_frame
 from mycorrizal.nodosum.wire.limits import (
+    COMPRESSED_BIT,
     FRAME_VERSION,
     IGNORABLE_BIT,
+    MESSAGE_BYTES_MAX,
     REASON_BYTES_MAX,
+    WHOLE_TYPE_MIN,
     ErrorCode,
     FrameType,
     Goodbye,
@@ -32,17 +35,15 @@ from mycorrizal.nodosum.wire.limits import (
 from mycorrizal.nodosum.wire.signals import encode_goodbye, encode_ping
 from mycorrizal.runtime import Runtime
 
-#: Bytes handed to the transport at once: all that a ping may have to wait for.
-BURST_BYTES = 256 * 1024
-#: How a frame lies in the queue: its head and its payload.
-FRAME_PARTS = 2
-
 CALL_ID = struct.Struct("<Q")
 CALL_ID_BYTES = CALL_ID.size
 _REPLY = struct.Struct("<BBIHQ")
+#: Answers that are not read, in queues' worth, before we hang up.
+UNREAD_TIMES_MAX = 2
 
 _APP, _REQUEST = int(FrameType.APP), int(FrameType.REQUEST)
 _REPLIED, _ERROR = int(FrameType.REPLY), int(FrameType.ERROR)
+_CHUNK = int(FrameType.CHUNK)
 _CALL_KINDS = frozenset({_REQUEST, _REPLIED, _ERROR, int(FrameType.CANCEL)})
 
 
@@ -81,20 +82,19 @@ class Link:
     :ivar up: Whether application frames may go: both WELCOMEs went.
     :ivar peer_id: The node id at the other end, from its WELCOME on.
     :ivar heard_at: When the last bytes came, monotonic.
-    :ivar queued_bytes: Waiting for the transport.
-    :ivar paused: Whether the transport takes nothing now.
-    :ivar frame_bytes_max: Largest body of a frame that the other side takes.
+    :ivar lanes: What waits to be written.
     :ivar serving: Requests of the other side that we are working on.
+    :ivar unrouted: Messages for applications that are not here.
     :ivar arrived: The payloads that are being delivered; none is left in it,
         and so none is delivered any more, when the link is lost meanwhile.
     """
 
     __slots__ = (
         "node_key", "incarnation", "remote", "dialled", "address", "encrypted",
-        "peer_id", "up", "heard_at", "queued_bytes", "frame_bytes_max", "calls",
-        "serving", "closed", "_runtime", "_transport", "_owner", "_routes",
-        "_decoder", "_urgent", "_queue", "_written_bytes",
-        "_waiters", "_corked", "paused", "_queue_bytes_max", "arrived", "_cancels",
+        "peer_id", "up", "heard_at", "lanes", "calls", "serving", "closed",
+        "unrouted", "arrived",
+        "_runtime", "_transport", "_owner", "_routes", "_decoder", "_assembly",
+        "_queue_bytes_max",
     )  # fmt: skip
 
     def __init__(
@@ -120,25 +120,30 @@ class Link:
         self.peer_id = ""
         self.up = False
         self.heard_at = runtime.now()
-        self.queued_bytes = 0
-        self.frame_bytes_max = remote.frame_bytes_max
-        self.calls = Calls(runtime, self._expired)
+        self.lanes = Lanes(
+            runtime,
+            transport,
+            frame_bytes_max=remote.frame_bytes_max,
+            queue_bytes_max=queue_bytes_max,
+            codec=codec_for(remote.features),
+        )
+        self.calls = Calls(runtime)
         self.serving: dict[int, Route] = {}
+        self.unrouted = 0
         self.arrived: list[bytes] = []
-        self._cancels = Cancels()
         self.closed = False
         self._runtime = runtime
         self._transport = transport
         self._owner = owner
         self._routes = routes
         self._decoder = FrameDecoder(frame_bytes_max)
-        self._urgent: list[bytes] = []
-        self._queue: list[bytes] = []
-        self._written_bytes = 0
-        self._waiters: deque[tuple[int, Deferred[None]]] = deque()
-        self._corked = False
-        self.paused = False
+        self._assembly = Assembly()
         self._queue_bytes_max = queue_bytes_max
+
+    @property
+    def queued_bytes(self) -> int:
+        """What applications have queued for the transport."""
+        return self.lanes.queued_bytes
 
     # -- in -------------------------------------------------------------------
 
@@ -156,6 +161,8 @@ class Link:
                 route = routes.get(app_id)
                 if route is not None:
                     route.received(payloads, self)
+                else:
+                    self.unrouted += len(payloads)
             elif kind in _CALL_KINDS and self.up:
                 self._calls_received(kind, app_id, payloads)
             else:
@@ -163,12 +170,14 @@ class Link:
                     # Any frame before may have been the last one.
                     if self.closed:
                         return
-                    self._control_received(kind, payload)
+                    self._other_received(kind, app_id, payload)
         if decoder.error is not None and not self.closed:
             raise decoder.error
 
     def _calls_received(self, kind: int, app_id: bytes, payloads: list[bytes]) -> None:
         route = self._routes.get(app_id)
+        # Nobody may choose the keys of our tables.
+        answers = self.lanes.answers(app_id if route is not None else b"")
         for payload in payloads:
             if len(payload) < CALL_ID_BYTES:
                 raise RemoteProtocolError("a call without an id")
@@ -179,13 +188,13 @@ class Link:
             elif kind == _REQUEST:
                 if call_id in self.serving:
                     raise RemoteProtocolError("a call's id twice")
-                if self._cancels.asked(call_id):
-                    continue
+                if answers.queued_bytes > UNREAD_TIMES_MAX * self._queue_bytes_max:
+                    raise RemoteProtocolError("it asks, and does not read the answers")
                 if route is None:
                     self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
-                elif self.queued_bytes > self._queue_bytes_max:
+                elif answers.queued_bytes > self._queue_bytes_max:
                     # It asks, and does not read the answers.
-                    self.error(call_id, ErrorCode.BUSY, "")
+                    self.error(call_id, ErrorCode.BUSY, "", app_id)
                 else:
                     route.serve(call_id, rest, self)
             elif kind == _ERROR:
@@ -193,10 +202,40 @@ class Link:
                 self.calls.end(call_id, how, rest[1:])
             else:
                 served_by = self.serving.pop(call_id, None)
-                if served_by is None:
-                    self._cancels.came(call_id)
-                else:
+                if served_by is not None:
                     served_by.cancelled(call_id, self)
+
+    def _other_received(self, kind: int, app_id: bytes, payload: bytes) -> None:
+        if kind == _CHUNK:
+            if not self.up:
+                raise RemoteProtocolError("a CHUNK before WELCOME")
+            whole = self._assembly.add(app_id, payload)
+            if whole is not None:
+                self._message_received(*whole)
+        elif kind & COMPRESSED_BIT and not kind & IGNORABLE_BIT:
+            self._message_received(kind, app_id, payload)
+        else:
+            self._control_received(kind, payload)
+
+    def _message_received(self, kind: int, app_id: bytes, payload: bytes) -> None:
+        """A message came that was cut, or compressed, or both."""
+        if kind & COMPRESSED_BIT and not kind & IGNORABLE_BIT:
+            kind &= ~COMPRESSED_BIT
+            if kind < WHOLE_TYPE_MIN or kind == _CHUNK or not self.up:
+                raise RemoteProtocolError(f"a compressed frame of type {kind}")
+            if self.lanes.codec is None:
+                raise RemoteProtocolError("a compressed frame, which nobody offered")
+            payload = self.lanes.codec.inflate(payload, MESSAGE_BYTES_MAX)
+        if kind == _APP:
+            route = self._routes.get(app_id)
+            if route is not None:
+                route.received([payload], self)
+            else:
+                self.unrouted += 1
+        elif kind in _CALL_KINDS:
+            self._calls_received(kind, app_id, [payload])
+        else:
+            self._control_received(kind, payload)
 
     def _control_received(self, kind: int, payload: bytes) -> None:
         if kind & IGNORABLE_BIT:
@@ -206,37 +245,6 @@ class Link:
         self._owner.control_received(self, kind, payload)
 
     # -- out ------------------------------------------------------------------
-
-    def post(self, head: bytes, payload: bytes) -> bool:
-        """
-        Queue one application frame.
-
-        :param head: Its header and application id.
-        :return: False if the queue is full; nothing was queued then.
-        """
-        queued_bytes = self.queued_bytes + len(head) + len(payload)
-        if queued_bytes > self._queue_bytes_max:
-            return False
-        self.queued_bytes = queued_bytes
-        queue = self._queue
-        queue.append(head)
-        queue.append(payload)
-        if not self._corked:
-            self._corked = True
-            self._runtime.flush_later(self)
-        return True
-
-    def post_patiently(self, head: bytes, payload: bytes) -> bool:
-        """
-        As `post`, for a sender who waits until it is written, and so may have
-        as much again.
-        """
-        if self.queued_bytes + len(head) + len(payload) > 2 * self._queue_bytes_max:
-            return False
-        self.queued_bytes += len(head) + len(payload)
-        self._queue += (head, payload)
-        self._cork()
-        return True
 
     def request(
         self,
@@ -254,45 +262,57 @@ class Link:
         """
         if self.closed:
             return 0
-        call_id = self.calls.begin(on_reply, deadline)
-        id_bytes = len(app_id)
-        length = id_bytes + CALL_ID_BYTES + len(payload)
-        packed = head(FRAME_VERSION, _REQUEST, length, id_bytes, app_id, call_id)
-        if call_id and not self.post(packed, payload):
+        flow = self.lanes.flows.get(app_id) or self.lanes.flow(app_id)
+        at = flow.taken_bytes + flow.queued_bytes
+        call_id = self.calls.begin(on_reply, deadline, flow, at)
+        if not call_id:
+            return 0
+        if len(payload) < COMPRESS_BYTES_MIN:
+            id_bytes = len(app_id)
+            length = id_bytes + CALL_ID_BYTES + len(payload)
+            packed = head(FRAME_VERSION, _REQUEST, length, id_bytes, app_id, call_id)
+            posted = flow.post(packed, payload)
+        else:
+            posted = flow.post_parcel(Parcel(_REQUEST, CALL_ID.pack(call_id), payload))
+        if not posted:
             self.calls.forget(call_id)
             return 0
         return call_id
 
-    def reply(self, call_id: int, payload: bytes) -> None:
-        """Answer a REQUEST; `payload` must fit a frame."""
-        length = CALL_ID_BYTES + len(payload)
-        self._answer(_REPLY.pack(FRAME_VERSION, _REPLIED, length, 0, call_id), payload)
+    def reply(self, call_id: int, payload: bytes, app_id: bytes = b"") -> None:
+        """
+        Answer a REQUEST.
 
-    def error(self, call_id: int, code: ErrorCode, text: str) -> None:
+        :param app_id: Whose answer it is; each application's have their turn.
+        """
+        answers = self.lanes.answers(app_id)
+        if len(payload) < COMPRESS_BYTES_MIN:
+            length = CALL_ID_BYTES + len(payload)
+            head = _REPLY.pack(FRAME_VERSION, _REPLIED, length, 0, call_id)
+            answers.post(head, payload)
+        else:
+            answers.post_parcel(Parcel(_REPLIED, CALL_ID.pack(call_id), payload))
+
+    def error(
+        self, call_id: int, code: ErrorCode, text: str, app_id: bytes = b""
+    ) -> None:
         """Answer a REQUEST with an error."""
         payload = bytes([code]) + text.encode(errors="replace")[:REASON_BYTES_MAX]
         length = CALL_ID_BYTES + len(payload)
-        self._answer(_REPLY.pack(FRAME_VERSION, _ERROR, length, 0, call_id), payload)
-
-    def _answer(self, head: bytes, payload: bytes) -> None:
-        # Answers are bounded by the questions that were let in, so they are
-        # never refused: a lost answer would cost the caller its whole timeout.
-        self.queued_bytes += len(head) + len(payload)
-        self._queue += (head, payload)
-        self._cork()
+        head = _REPLY.pack(FRAME_VERSION, _ERROR, length, 0, call_id)
+        self.lanes.answers(app_id).post(head, payload)
 
     def cancel(self, call_id: int) -> None:
-        """Tell the other side that nobody waits for a call any more."""
-        if self.calls.forget(call_id) and not self.closed:
-            self.send_control(FrameType.CANCEL, CALL_ID.pack(call_id))
-
-    def _expired(self, call_id: int) -> None:
-        self.send_control(FrameType.CANCEL, CALL_ID.pack(call_id))
+        """Nobody waits for a call: it is not sent, or the other side is told."""
+        self.calls.cancel(call_id)
 
     def send_control(self, kind: FrameType, payload: bytes) -> None:
-        """Queue a frame that overtakes the queue of application frames."""
-        self._urgent.append(encode_frame(kind, payload, b"", self.frame_bytes_max))
-        self._cork()
+        """
+        Queue a frame that overtakes those of applications.  A peer that has
+        read none of them for a mebibyte is given up.
+        """
+        if not self.lanes.control(encode_frame(kind, payload)):
+            self.abort()
 
     def ping(self, token: int, clock: int) -> None:
         """Queue a PING."""
@@ -302,61 +322,13 @@ class Link:
         """Queue the answer to a PING."""
         self.send_control(FrameType.PONG, encode_ping(token, clock))
 
-    def _cork(self) -> None:
-        if not self._corked:
-            self._corked = True
-            self._runtime.flush_later(self)
-
-    def flush(self) -> None:
-        """Hand what is queued to the transport, as far as it takes it."""
-        self._corked = False
-        if self.closed:
-            return
-        if self._urgent:
-            urgent, self._urgent = self._urgent, []
-            self._transport.write(b"".join(urgent))
-        while not self.paused and self.queued_bytes and not self.closed:
-            self._write_burst()
-
-    def _write_burst(self) -> None:
-        queue = self._queue
-        if self.queued_bytes <= BURST_BYTES:
-            burst = b"".join(queue)
-            queue.clear()
-        else:
-            # Cut between frames, where an urgent one may follow.
-            count = 0
-            for count, size in enumerate(accumulate(map(len, queue)), 1):
-                if size >= BURST_BYTES and not count % FRAME_PARTS:
-                    break
-            burst = b"".join(queue[:count])
-            del queue[:count]
-        self.queued_bytes -= len(burst)
-        self._written_bytes += len(burst)
-        self._transport.write(burst)
-        waiters = self._waiters
-        while waiters and waiters[0][0] <= self._written_bytes:
-            waiter = waiters.popleft()[1]
-            if not waiter.called:
-                waiter.callback(None)
-
-    def when_written(self, waiter: Deferred[None]) -> None:
-        """
-        Fire `waiter` when all that is queued now was handed to the transport;
-        it fails with `PeerUnreachable` if the link closes before.  Cancelling
-        it takes nothing back.
-        """
-        self._waiters.append((self._written_bytes + self.queued_bytes, waiter))
-
     def pause(self) -> None:
         """The transport's buffer is full."""
-        self.paused = True
+        self.lanes.pause()
 
     def resume(self) -> None:
         """The transport's buffer has drained."""
-        self.paused = False
-        if self.queued_bytes:
-            self._cork()
+        self.lanes.resume()
 
     # -- the end --------------------------------------------------------------
 
@@ -364,14 +336,10 @@ class Link:
         """Close after all that is queued, and say why."""
         if self.closed:
             return
-        self.paused = False
         payload = encode_goodbye(reason, detail, text)
-        frame = encode_frame(FrameType.GOODBYE, payload)
-        self.queued_bytes += len(frame)
-        self._queue += (frame, b"")
         # Without a producer the transport takes everything at once.
         self._transport.unregisterProducer()
-        self.flush()
+        self.lanes.finish(encode_frame(FrameType.GOODBYE, payload))
         self.lost()
         self._transport.loseConnection()
 
@@ -388,16 +356,11 @@ class Link:
         self.closed = True
         self.up = False
         self.arrived.clear()
-        # From now on `post` refuses everything.
-        self._queue_bytes_max = -1
-        self._queue.clear()
-        self._urgent.clear()
-        self.queued_bytes = 0
+        flows = self.lanes.close()
+        self._assembly.clear()
         self.calls.link_lost()
-        waiters, self._waiters = self._waiters, deque()
-        for _, waiter in waiters:
-            if not waiter.called:
-                waiter.errback(PeerUnreachable([self.peer_id]))
+        for flow in flows:
+            flow.fail_waiters(self.peer_id)
         serving, self.serving = self.serving, {}
         for call_id, route in serving.items():
             route.cancelled(call_id, self)

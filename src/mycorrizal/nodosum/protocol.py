@@ -41,8 +41,15 @@ from mycorrizal.nodosum.wire.handshake import Handshake
 from mycorrizal.nodosum.wire.limits import (
     UNAUTHENTICATED_TLS_BYTES_MAX,
 )
-from mycorrizal.runtime import Runtime, Timer
+from mycorrizal.runtime import Runtime, Timer, limit_buffers
 
+#: What the system holds of a link's bytes before it can send them: as much as
+#: Twisted gives it at once.
+UNSENT_BYTES_MAX = 128 * 1024
+#: What it holds of them on the way and until we read them: enough for 1 GB/s
+#: within a site.  Without a limit Linux lets them grow to many megabytes, and
+#: pings wait behind them.
+UNREAD_BYTES_MAX = 1024 * 1024
 #: How long a connection may take to close in good order.
 CLOSE_TIMEOUT_S = 5.0
 
@@ -210,6 +217,7 @@ class LinkProtocol(Protocol):
         self.link = self._shell.authenticated(self, event)
         if self.link.closed:
             return
+        limit_buffers(self.transport, UNSENT_BYTES_MAX, UNREAD_BYTES_MAX)
         self.clear_transport.registerProducer(_LinkProducer(self.link), True)
         if event.trailing:
             self.link.receive_data(event.trailing)

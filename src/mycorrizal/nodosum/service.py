@@ -38,6 +38,7 @@ from mycorrizal.nodosum.ports import Ports
 from mycorrizal.nodosum.protocol import TlsStarter
 from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.rounds import Rounds
+from mycorrizal.nodosum.wire.compression import offered
 from mycorrizal.nodosum.wire.events import Local
 from mycorrizal.runtime import Runtime
 
@@ -98,6 +99,7 @@ class NodosumService(MultiService):
             cluster_tag(config.cluster_name),
             config.keys,
             config.tls != "off",
+            features=offered(config.compression),
             frame_bytes_max=config.frame_bytes_max,
         )
         self._host = host

@@ -47,7 +47,6 @@ from mycorrizal.nodosum.protocol import LinkProtocol, TlsStarter
 from mycorrizal.nodosum.wire.events import Authenticated, Local, Refused
 from mycorrizal.nodosum.wire.handshake import NONCE_BYTES, Handshake
 from mycorrizal.nodosum.wire.limits import (
-    FRAME_BYTES_MAX,
     FrameType,
     Goodbye,
     RejectCode,
@@ -69,9 +68,8 @@ CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = OPERATION_TIMEOUT_S + 1.0
 #: How long a connection may take to close in good order.
 CLOSE_TIMEOUT_S = 0.5
-#: Bytes of questions that wait for the transport: one that fills a frame, and
-#: as much again.
-QUEUE_BYTES_MAX = 2 * FRAME_BYTES_MAX
+#: Bytes of questions that wait for the transport.
+QUEUE_BYTES_MAX = 8 * 1024 * 1024
 
 
 class CannotConnect(MycorrizalError):

@@ -94,11 +94,11 @@ class PulseServer:
     def _reply(self, reply: Reply, call_id: int, link: Link) -> None:
         if link.closed:
             return
-        payload = encode(reply)
+        payload, app_id = encode(reply), self._channel.app_id
         if len(payload) > self._channel.message_bytes_max:
-            link.error(call_id, ErrorCode.FAILED, "the answer does not fit a frame")
+            link.error(call_id, ErrorCode.FAILED, "the answer is too long", app_id)
         else:
-            link.reply(call_id, payload)
+            link.reply(call_id, payload, app_id)
 
     def _failed(self, failure: Failure) -> Failed:
         if failure.check(MycorrizalError) is None:

@@ -31,7 +31,8 @@ from mycorrizal.mycel.slots.dropping import Dropping
 from mycorrizal.mycel.slots.slotset import slots_of
 from mycorrizal.mycel.store import Bucket, Cause
 from mycorrizal.nodosum import liveness
-from mycorrizal.nodosum.link import FRAME_PARTS, Link
+from mycorrizal.nodosum.flow import FRAME_COST_BYTES, Flow
+from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.wire import handshake
 from mycorrizal.nodosum.wire.handshake import Handshake
 from mycorrizal.nodosum.wire.limits import FrameType
@@ -176,17 +177,18 @@ def _wall_stamps(original: Any, clock: HybridClock) -> int:
 
 def _lose_a_frame(original: Any, link: Link) -> None:
     # What waited while the transport was full is what gets lost.
-    if len(link._queue) >= FRAME_PARTS:
-        link.queued_bytes -= sum(map(len, link._queue[:FRAME_PARTS]))
-        del link._queue[:FRAME_PARTS]
+    for flow in link.lanes.flows.values():
+        if flow.queued_bytes:
+            first = flow._frames[flow._start + 1]
+            flow.take(FRAME_COST_BYTES + len(first))
     original(link)
 
 
-def _twice(original: Any, link: Link, head: bytes, payload: bytes) -> bool:
-    sent: bool = original(link, head, payload)
+def _twice(original: Any, flow: Any, head: bytes, payload: bytes) -> bool:
+    sent: bool = original(flow, head, payload)
     # Requests have ids, by which a second one would be told apart.
-    if sent and head[1] == FrameType.APP and link._runtime.random() < 0.1:
-        original(link, head, payload)
+    if sent and head[1] == FrameType.APP and flow.line._runtime.random() < 0.1:
+        original(flow, head, payload)
     return sent
 
 
@@ -314,7 +316,8 @@ CANARIES: Final[dict[str, Canary]] = {
     "sent-twice": _canary(
         "calm", 1, 2, "messages",
         "a message is sent twice",
-        (Link, "post", _twice),
+        (Flow, "post", _twice),
+        (Flow, "post_patiently", _twice),
     ),
     "no-proof": _canary(
         "network", 1, 2, "strangers",

@@ -28,10 +28,10 @@ class FakeLink:
     closed: bool = False
     answers: list[Any] = attrs.field(factory=list)
 
-    def reply(self, call_id: int, payload: bytes) -> None:
+    def reply(self, call_id: int, payload: bytes, app_id: bytes) -> None:
         self.answers.append((call_id, payload))
 
-    def error(self, call_id: int, code: ErrorCode, text: str) -> None:
+    def error(self, call_id: int, code: ErrorCode, text: str, app_id: bytes) -> None:
         self.answers.append((call_id, code))
 
 
@@ -44,6 +44,7 @@ class RelayCase(SynchronousTestCase):
         self.ways: dict[bytes, Any] = {FAR: self.near}
         self.sent: list[tuple[Any, bytes, OnReply, float]] = []
         self.full = False
+        self.app_id = b"mycel"
         self.relays = Relays(ME, self, self.links.get, self.ways.get, lambda: 10.0)
 
     def call(

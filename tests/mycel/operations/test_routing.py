@@ -73,6 +73,8 @@ class FakeSender:
     :ivar full: Whether it takes nothing.
     """
 
+    app_id = b"mycel"
+
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.tries = 0

@@ -48,7 +48,7 @@ class CallerLink(FakeLink):
         self.closed = False
         self.replies: list[tuple[int, bytes]] = []
 
-    def reply(self, call_id: int, payload: bytes) -> None:
+    def reply(self, call_id: int, payload: bytes, app_id: bytes = b"") -> None:
         self.replies.append((call_id, payload))
 
 
@@ -63,6 +63,7 @@ class ServingTests(RouterTestCase):
         )
         self.serving = Serving(
             cast(Slots, _Route(self)),
+            b"mycel",
             self.parts.runtime,
             self.router,
             self.parts.buckets,

@@ -13,9 +13,10 @@ from typing import Any
 import attrs
 
 from mycorrizal.nodosum.acl import KeyRing, cluster_tag, derive_key
+from mycorrizal.nodosum.wire.chunks import Chunk
 from mycorrizal.nodosum.wire.frame import FrameDecoder, Run, encode_frame
 from mycorrizal.nodosum.wire.hello import Hello, HelloType
-from mycorrizal.nodosum.wire.limits import FrameType, RejectCode
+from mycorrizal.nodosum.wire.limits import COMPRESSED_BIT, FrameType, RejectCode
 from mycorrizal.nodosum.wire.version import Reject, Role, VersionI, VersionR
 
 #: The bytes 0 to 31: everybody knows it, so never use it.
@@ -281,6 +282,19 @@ REJECT = Layout(
 )
 
 
+def _chunk_fields(
+    number: str, flags: str, kind: str, message_bytes: str, data: str
+) -> Fields:
+    return (
+        ("message_no", number),
+        ("flags (1 first, 2 last)", flags),
+        ("type", kind),
+        ("reserved", "00 00"),
+        ("message_bytes", message_bytes),
+        ("bytes of the message", data),
+    )
+
+
 def _datagram_fields(
     kind: str,
     mac: str,
@@ -387,4 +401,30 @@ HELLO = Layout(
     ),
 )
 
-LAYOUTS = (FRAME, VERSION_I, VERSION_R, REJECT, HELLO)
+CHUNK = Layout(
+    "CHUNK",
+    None,
+    Chunk.encode,
+    Chunk.decode,
+    (
+        Case(
+            "the beginning of a compressed APP message of 100,000 bytes",
+            Chunk(7, 1, FrameType.APP | COMPRESSED_BIT, 100_000, b"hello"),
+            _chunk_fields("07 00 00 00", "01", "49", "a0 86 01 00", "68 65 6c 6c 6f"),
+        ),
+        Case(
+            "its end",
+            Chunk(7, 2, FrameType.APP | COMPRESSED_BIT, 100_000, b"!"),
+            _chunk_fields("07 00 00 00", "02", "49", "a0 86 01 00", "21"),
+        ),
+        Case(
+            "a REQUEST in one piece",
+            Chunk(8, 3, FrameType.REQUEST, 9, bytes([5, 0, 0, 0, 0, 0, 0, 0, 0x3F])),
+            _chunk_fields(
+                "08 00 00 00", "03", "0a", "09 00 00 00", "05 00 00 00 00 00 00 00 3f"
+            ),
+        ),
+    ),
+)
+
+LAYOUTS = (FRAME, VERSION_I, VERSION_R, REJECT, HELLO, CHUNK)

@@ -19,6 +19,7 @@ from mycorrizal.nodosum.wire.frame import (
     FrameDecoder,
     encode_frame,
 )
+from mycorrizal.nodosum.wire.limits import FrameType
 from tests.nodosum.wire.cases import FRAME, Frame, single_frames
 
 STREAM = b"".join(case.data for case in FRAME.cases)
@@ -67,10 +68,10 @@ class EncodeTests(SynchronousTestCase):
             encode_frame(9, bytes(97), b"chat", frame_bytes_max=100)
 
     def test_default_limit(self) -> None:
-        """Without another word a frame has at most 1 MiB."""
-        self.assertEqual(len(encode_frame(9, bytes(1 << 20))), 8 + (1 << 20))
+        """Without another word a frame has at most 64 KiB."""
+        self.assertEqual(len(encode_frame(9, bytes(1 << 16))), 8 + (1 << 16))
         with self.assertRaises(LocalProtocolError):
-            encode_frame(9, bytes((1 << 20) + 1))
+            encode_frame(9, bytes((1 << 16) + 1))
 
     def test_application_id(self) -> None:
         """An application's id must fit its u16 length."""
@@ -120,13 +121,27 @@ class DecodeTests(SynchronousTestCase):
 
     def test_oversize(self) -> None:
         """A frame of exactly the limit is taken, one past it is an error."""
-        for limit in (0, 1, 100, 1 << 20):
+        for limit in (0, 1, 100, 1 << 16):
             at, over = encode_frame(9, bytes(limit)), HEADER.pack(1, 9, limit + 1, 0)
             found, error = decoded([at], limit)
             self.assertEqual((len(found[0][2]), error), (limit, None))
             found, error = decoded([over], limit)
             self.assertEqual(found, [])
             self.assertEqual(error, f"frame of {limit + 1} bytes, limit {limit}")
+
+    def test_only_chunks_are_long(self) -> None:
+        """A CHUNK may have 1 MiB, any other frame 64 KiB; neither a byte more."""
+        at = encode_frame(FrameType.CHUNK, bytes(1 << 20), b"", 1 << 20)
+        found, error = decoded([at, at], 1 << 20)
+        self.assertEqual(
+            ([len(frame[2]) for frame in found], error), ([1 << 20] * 2, None)
+        )
+        for kind, limit in ((FrameType.CHUNK, 1 << 20), (9, 1 << 16), (0xFF, 1 << 16)):
+            for over in (limit + 1, 0xFFFFFFFF):
+                found, error = decoded([HEADER.pack(1, kind, over, 0)], 1 << 20)
+                self.assertEqual(error, f"frame of {over} bytes, limit {limit}")
+        _, error = decoded([HEADER.pack(2, FrameType.CHUNK, 1 << 20, 0)], 1 << 20)
+        self.assertEqual(error, "frame version 2, expected 1")
 
     def test_application_id_longer_than_frame(self) -> None:
         """An application id may fill its frame, not exceed it."""
@@ -171,7 +186,7 @@ class DecodeTests(SynchronousTestCase):
         decoder = FrameDecoder(64 << 20)
         tracemalloc.start()
         try:
-            take(decoder, HEADER.pack(1, 9, 64 << 20, 0))
+            take(decoder, HEADER.pack(1, FrameType.CHUNK, 64 << 20, 0))
             take(decoder, bytes(1000))
             self.assertLess(tracemalloc.get_traced_memory()[1], 64 * 1024)
         finally:

@@ -220,10 +220,10 @@ class Near:
 
     def _tell(self, stream: Stream, news: Changed) -> None:
         payload = encode(news)
-        head = self.channel.head(len(payload))
+        app_id, head = self.channel.app_id, self.channel.head(len(payload))
         for node_key in list(stream.subscribers):
             link = self.link_to(node_key)
-            if link is None or not link.post(head, payload):
+            if link is None or not link.lanes.flow(app_id).post(head, payload):
                 stream.unsubscribe(node_key)
 
     # -- called by links ----------------------------------------------------------
@@ -238,7 +238,7 @@ class Near:
             answer = State(tuple(streams))
         else:
             answer = self._vouched(request, link.node_key)
-        link.reply(call_id, encode(answer))
+        link.reply(call_id, encode(answer), self.channel.app_id)
 
     def _vouched(self, read: Read, node_key: bytes) -> Vouched:
         opened, stream = (

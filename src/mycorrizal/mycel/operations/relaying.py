@@ -97,9 +97,9 @@ class Relays:
             if link.closed:
                 return
             if how == ANSWERED:
-                link.reply(call_id, payload)
+                link.reply(call_id, payload, self._channel.app_id)
             else:
-                link.error(call_id, ErrorCode.BUSY, "")
+                link.error(call_id, ErrorCode.BUSY, "", self._channel.app_id)
 
         following = self.toward(relay.to)
         deadline = self._now() + relay.timeout_ms / 1000
@@ -110,4 +110,4 @@ class Relays:
             or relay.hops + 1 >= RELAY_HOPS_MAX
             or not self._channel.call(following, passed, replied, deadline)
         ):
-            link.error(call_id, ErrorCode.BUSY, "")
+            link.error(call_id, ErrorCode.BUSY, "", self._channel.app_id)

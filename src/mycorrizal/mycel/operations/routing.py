@@ -38,6 +38,8 @@ RETRY_S = 0.02
 class Sender(Protocol):
     """What sends a request over a link: `mycorrizal.nodosum.Channel`."""
 
+    app_id: bytes
+
     def call(
         self,
         link: Link,

@@ -71,7 +71,7 @@ class Served(Waiter):
         if self.table is not None:
             self._serving.ended(self.table, self._call_id, link)
         if not link.closed:
-            link.reply(self._call_id, encode(answer))
+            link.reply(self._call_id, encode(answer), self._serving.app_id)
 
     def cancel(self) -> None:
         """Nobody waits any more."""
@@ -91,17 +91,20 @@ class Serving:
     loader, maybe for long, do not count among the others.
 
     :param route: Of the application whose calls they are.
+    :param app_id: Its id.
     """
 
     def __init__(
         self,
         route: Slots,
+        app_id: bytes,
         runtime: Runtime,
         router: Router,
         buckets: BucketTable,
         outboxes: Outboxes,
     ) -> None:
         self._route = route
+        self.app_id = app_id
         self._now = runtime.now
         self._router = router
         self._buckets = buckets

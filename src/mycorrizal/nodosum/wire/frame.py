@@ -9,7 +9,12 @@ from __future__ import annotations
 import struct
 
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
-from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX, FRAME_VERSION
+from mycorrizal.nodosum.wire.limits import (
+    FRAME_BYTES_MAX,
+    FRAME_VERSION,
+    PLAIN_BYTES_MAX,
+    FrameType,
+)
 
 HEADER = struct.Struct("<BBIH")
 HEADER_BYTES = HEADER.size
@@ -23,12 +28,13 @@ def encode_frame(
     kind: int,
     payload: bytes,
     app_id: bytes = b"",
-    frame_bytes_max: int = FRAME_BYTES_MAX,
+    frame_bytes_max: int = PLAIN_BYTES_MAX,
 ) -> bytes:
     """
     One frame as bytes.
 
-    :raises LocalProtocolError: It would be larger than `frame_bytes_max`.
+    :raises LocalProtocolError: Its body would be larger than
+        `frame_bytes_max`.
     """
     length = len(app_id) + len(payload)
     if length > frame_bytes_max or len(app_id) > 0xFFFF:
@@ -46,15 +52,18 @@ class FrameDecoder:
     A broken frame does not raise, since frames before it in the same chunk
     are good: it sets `error`, and all further bytes are ignored.
 
-    :param frame_bytes_max: Largest length a frame may claim; checked before
-        anything is kept.
+    :param frame_bytes_max: Largest length a CHUNK may claim, and any other
+        frame up to 64 KiB; checked before anything is kept.
     """
 
-    __slots__ = ("error", "_frame_bytes_max", "_parts", "_have", "_need")
+    __slots__ = (
+        "error", "_frame_bytes_max", "_plain_bytes_max", "_parts", "_have", "_need",
+    )  # fmt: skip
 
     def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self.error: RemoteProtocolError | None = None
         self._frame_bytes_max = frame_bytes_max
+        self._plain_bytes_max = min(frame_bytes_max, PLAIN_BYTES_MAX)
         self._parts: list[bytes] = []
         self._have = 0
         self._need = HEADER_BYTES
@@ -81,14 +90,15 @@ class FrameDecoder:
         runs: list[Run] = []
         payloads: list[bytes] = []
         run_kind, run_app_id = -1, b""
-        unpack, frame_bytes_max = HEADER.unpack_from, self._frame_bytes_max
+        unpack, plain_bytes_max = HEADER.unpack_from, self._plain_bytes_max
         start, end = 0, len(data)
         need = HEADER_BYTES
         while end - start >= HEADER_BYTES:
             version, kind, length, app_length = unpack(data, start)
-            if version != 1 or length > frame_bytes_max or app_length > length:
-                self._fail(version, length, app_length)
-                return runs
+            if version != 1 or length > plain_bytes_max or app_length > length:
+                if not self._is_long_chunk(version, kind, length, app_length):
+                    self._fail(version, kind, length, app_length)
+                    return runs
             body = start + HEADER_BYTES
             stop = body + length
             if stop > end:
@@ -117,11 +127,22 @@ class FrameDecoder:
             self._parts.append(data[start:] if start else data)
         return runs
 
-    def _fail(self, version: int, length: int, app_length: int) -> None:
+    def _is_long_chunk(
+        self, version: int, kind: int, length: int, app_length: int
+    ) -> bool:
+        return (
+            version == FRAME_VERSION
+            and kind == FrameType.CHUNK
+            and app_length <= length <= self._frame_bytes_max
+        )
+
+    def _fail(self, version: int, kind: int, length: int, app_length: int) -> None:
+        is_chunk = kind == FrameType.CHUNK
+        limit = self._frame_bytes_max if is_chunk else self._plain_bytes_max
         if version != FRAME_VERSION:
             problem = f"frame version {version}, expected {FRAME_VERSION}"
-        elif length > self._frame_bytes_max:
-            problem = f"frame of {length} bytes, limit {self._frame_bytes_max}"
+        elif length > limit:
+            problem = f"frame of {length} bytes, limit {limit}"
         else:
             problem = f"application id of {app_length} bytes in {length}"
         self.error = RemoteProtocolError(problem)

@@ -51,9 +51,10 @@ NONCE_BYTES = 32
 
 _INITIATOR = b"MYCO1 initiator\0"
 _RESPONDER = b"MYCO1 responder\0"
-#: What comes to an open port by mistake, for the log's reader.
+#: What comes to an open port by mistake, for the log's reader; no more of it
+#: than a header's length, which is when it is looked at.
 _SPEECHES: dict[str, tuple[bytes, ...]] = {
-    "HTTP": (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"PRI * HTTP"),
+    "HTTP": (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"PRI * HT"),
     "TLS": (b"\x16\x03",),
     "SSH": (b"SSH-",),
 }

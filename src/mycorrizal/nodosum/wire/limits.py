@@ -5,7 +5,7 @@ Protocol numbers and bounds, each bound with its reason.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 #: First four bytes of each HELLO, VERSION_I and VERSION_R.
 MAGIC = b"MYCO"
@@ -17,11 +17,22 @@ DEFAULT_PORT = 6969
 
 #: Version byte of a frame; stays 1 until after AUTH for ever.
 FRAME_VERSION = 1
-#: Largest body of a frame, unless the peer allows less: larger messages would
-#: hold up all that is behind them.
+#: Largest body of any frame but a CHUNK: what is longer travels in pieces, so
+#: that nothing waits long behind it.
+PLAIN_BYTES_MAX = 64 * 1024
+#: Bytes of a message in one CHUNK, unless the peer allows less.
+CHUNK_BYTES_MAX = 64 * 1024
+#: Largest body of a CHUNK that we take.
 FRAME_BYTES_MAX = 1024 * 1024
-#: No peer may ask for smaller frames than this: WELCOME must fit.
-FRAME_BYTES_MIN = 64 * 1024
+#: No peer may ask for smaller frames than this: each plain one must fit.
+FRAME_BYTES_MIN = PLAIN_BYTES_MAX
+#: Largest message, as it is sent and when it is inflated.
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+#: Messages of one link and direction that may be under way in chunks at once,
+#: and what they may have in all: the receiving side keeps them until they are
+#: complete.
+OPEN_MESSAGES_MAX = 16
+OPEN_BYTES_MAX = 128 * 1024 * 1024
 #: Largest frame before AUTH: VERSION_I, the longest, has 128 bytes in all.
 #: The second frame of a side, good or bad, ends its handshake, so that twice
 #: this is also all that a stranger is listened to, outside TLS's own bytes.
@@ -81,6 +92,17 @@ class FrameType(IntEnum):
 
 #: A receiver that does not know a type with this bit set ignores the frame.
 IGNORABLE_BIT = 0x80
+#: The payload is compressed, in the way that the link has agreed on.
+COMPRESSED_BIT = 0x40
+#: Only these types and those after them may be compressed, or cut into chunks.
+WHOLE_TYPE_MIN = FrameType.SYSTEM
+
+
+class Feature(IntFlag):
+    """What a side offers in its VERSION frame; in force is what both offer."""
+
+    ZSTD = 1
+    ZLIB = 2
 
 
 class RejectCode(IntEnum):

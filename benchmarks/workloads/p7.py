@@ -1,0 +1,27 @@
+# -*- test-case-name: benchmarks.tests.test_rows -*-
+"""
+P7: 64 KiB messages one way between two processes, which no compression helps.
+"""
+
+from __future__ import annotations
+
+from benchmarks import ours
+from benchmarks.peers import floor
+from benchmarks.rows import Bar, Better, Rival, Row
+from benchmarks.workloads.one_way import Load
+
+
+def p7(quick: bool) -> Row:
+    load = Load(
+        payload_bytes=64 * 1024,
+        warmup=500,
+        measured=10_000 if quick else 40_000,
+    )
+    return Row(
+        id="P7",
+        title="application messages of 64 KiB, one way, two processes, plain TCP",
+        unit="msgs/s",
+        better=Better.HIGHER,
+        ours=(ours.one_way(load, call="send"), ours.one_way(load, call="post")),
+        rivals=(Rival(floor.one_way(load), Bar(must=0.7, aim=0.9)),),
+    )
