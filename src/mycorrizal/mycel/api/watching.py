@@ -185,7 +185,7 @@ class WatchCalls(Calls):
         except MycorrizalError as error:
             return fail(error)
         if len(self._watches) >= WATCHES_MAX:
-            return fail(CacheBusy("on this node that are watches", WATCHES_MAX))
+            return fail(CacheBusy("on this node as watches", WATCHES_MAX))
         self._last_watch += 1
         insides, number = self._insides, self._last_watch
         watch = CacheWatch(lambda closed: self._watches.pop(closed, None))

@@ -15,11 +15,11 @@ from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.store import Cause
 from mycorrizal.runtime import Runtime, Timer
 
-#: Entries that go in one turn of the reactor, about 1 µs each; a slot is not
+#: Entries that go in one turn of the reactor, 2 to 5 µs each; a slot is not
 #: divided.
-SWEEP_ENTRIES: Final = 4096
+SWEEP_ENTRIES: Final = 1024
 #: The same in bytes of a limit: what so many small entries take.
-SWEEP_BYTES: Final = 1024 * 1024
+SWEEP_BYTES: Final = 256 * 1024
 
 
 class Sweeper:
