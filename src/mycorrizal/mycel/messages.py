@@ -111,6 +111,22 @@ class PutIf(AboutKey, tag=40):
     hops: Hops = 0
 
 
+class Remake(AboutKey, tag=20):
+    """
+    Go on with a write that I began when I was primary, in the same version: what
+    was written since is newer.  Answered by `Done`.
+    """
+
+    bucket: BucketName
+    key: Key
+    value: Value | None
+    stamp: Stamp
+    origin: Origin
+    remaining_ms: Milliseconds
+    existed: bool
+    hops: Hops = 0
+
+
 # -- asked of the node that is primary of several slots ------------------------------
 
 
@@ -253,16 +269,16 @@ class Many(Message, tag=56):
 
 
 #: What a caller asks about one key, and its primary does.
-OfKey = Get | Put | Touch | PutIf | Load | Fill | Forgo
+OfKey = Get | Put | Touch | PutIf | Load | Fill | Forgo | Remake
 #: What a caller asks of the primary of one slot, itself or through others.
 Routed = (
-    Get | Put | Touch | PutIf | Load | Fill | Forgo
+    Get | Put | Touch | PutIf | Load | Fill | Forgo | Remake
     | CreateBucket | AlterBucket | ClearBucket | DropBucket
 )  # fmt: skip
 #: What a caller asks of another node.
 Asked = Routed | GetMany | PutMany | Scan | Watch
 Direct = (
-    Get | Put | Touch | PutIf | Load | Fill | Forgo
+    Get | Put | Touch | PutIf | Load | Fill | Forgo | Remake
     | CreateBucket | AlterBucket | ClearBucket | DropBucket | GetMany | PutMany | Scan
     | Watch | Copy | Fetch | Push | Claim | Buckets | Leaving | Moved | Page | Compare
     | Offer | Evict

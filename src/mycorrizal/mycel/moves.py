@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-import msgspec
-
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.bucket_messages import Buckets
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.messages import (
     NOT_OWNER,
     Answer,
-    Done,
-    Put,
     Refused,
-    Touch,
+    Remake,
     remaining_ms,
 )
 from mycorrizal.mycel.near.wiring import Near
@@ -289,21 +285,16 @@ class Moves:
             return
         if isinstance(write.done, Waiter) and not write.done.wanted:
             return  # Its caller may have had it made elsewhere, long ago.
-        ttl_ms = remaining_ms(write.deadline, self._now())
-        name, clock = write.bucket.settings.name, self._clock.last
-        if write.touches:
-            # Of whatever value there is by then, which may be a newer one.
-            touch = Touch(name, write.key, ttl_ms, clock)
-            self._router.route(touch, write.slot, write.until, write.done)
-            return
-        put = Put(name, write.key, write.value, ttl_ms, clock)
-
-        def done(answer: Answer) -> None:
-            if isinstance(answer, Done):
-                answer = msgspec.structs.replace(answer, existed=write.existed)
-            write.done(answer)
-
-        self._router.route(put, write.slot, write.until, done)
+        remake = Remake(
+            write.bucket.settings.name,
+            write.key,
+            write.value,
+            write.stamp,
+            write.origin or self.view.me,
+            remaining_ms(write.deadline, self._now()),
+            write.existed,
+        )
+        self._router.route(remake, write.slot, write.until, write.done)
 
     def _fetched(self) -> None:
         self.repair.owners_changed()

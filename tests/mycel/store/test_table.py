@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from mycorrizal.mycel.store import Bucket, Cause, Entry
@@ -162,6 +163,7 @@ class MemoryTests(BucketTestCase):
 
     def test_nothing_is_left(self) -> None:
         """Neither entries that went nor a dropped bucket leave memory taken."""
+        gc.collect()
         started = sys.getallocatedblocks()
         bucket = Bucket("b", max_entries=500)
         for number in range(1000):

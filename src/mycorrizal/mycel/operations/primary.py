@@ -28,6 +28,7 @@ from mycorrizal.mycel.messages import (
     Put,
     PutIf,
     Refused,
+    Remake,
     Routed,
     Touch,
     deadline_of,
@@ -127,6 +128,8 @@ class Primary:
             self._touch(bucket, slot, request, until, done)
         elif isinstance(request, PutIf):
             self._put_if(bucket, slot, request, until, done)
+        elif isinstance(request, Remake):
+            self._remake(bucket, slot, request, until, done)
         elif not isinstance(request, Put):
             self.leasing.perform(bucket, slot, request, until, done)
         elif request.value is None:
@@ -220,8 +223,8 @@ class Primary:
         if len(self._writes) >= WRITES_MAX:
             done(Refused(BUSY, str(WRITES_MAX)))
             return
-        touches, loaded = isinstance(request, Touch), isinstance(request, Fill)
-        leases = self._leases
+        loaded, leases = isinstance(request, Fill), self._leases
+        touches = isinstance(request, Touch)
         if (leases.current or leases.absent) and not (touches or loaded):
             leases.written(request.bucket, request.key)
         self._clock.observe(request.clock)
@@ -229,8 +232,25 @@ class Primary:
         self._writes.begin(
             Write(
                 bucket, slot, request.key, value, stamp, deadline, until, existed, done,
-                touches,
-                loaded,
+                loaded=loaded,
+            )
+        )  # fmt: skip
+
+    def _remake(
+        self, bucket: OpenBucket, slot: int, request: Remake, until: float, done: OnDone
+    ) -> None:
+        if len(self._writes) >= WRITES_MAX:
+            done(Refused(BUSY, str(WRITES_MAX)))
+            return
+        leases = self._leases
+        if leases.current or leases.absent:
+            leases.written(request.bucket, request.key)
+        self._clock.observe(request.stamp)
+        deadline = deadline_of(request.remaining_ms, self._now())
+        self._writes.begin(
+            Write(
+                bucket, slot, request.key, request.value, request.stamp, deadline,
+                until, request.existed, done, request.origin,
             )
         )  # fmt: skip
 
@@ -253,7 +273,9 @@ class Primary:
     ) -> None:
         # A stamp of ours is higher than every one that was acknowledged, so a
         # value that replaces the last one need not know it.
-        if isinstance(request, Put) and request.value is not None:
+        if isinstance(request, Remake):
+            self._perform_settled(bucket, slot, request, deadline, done)
+        elif isinstance(request, Put) and request.value is not None:
 
             def put(answer: Answer) -> None:
                 self._know(bucket, request.key)

@@ -43,7 +43,7 @@ class Write:
     back.
 
     :ivar until: When it is given up, monotonic.
-    :ivar touches: Whether it gives the value that there is another time to live.
+    :ivar origin: Who gave it its stamp, if it was not this node.
     :ivar loaded: Whether a loader gave it: whatever is written meanwhile is newer.
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
@@ -54,7 +54,7 @@ class Write:
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "touches", "loaded", "began", "waiting", "held", "stands",
+        "done", "origin", "loaded", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +68,7 @@ class Write:
         until: float,
         existed: bool,
         done: Callable[[Answer], None],
-        touches: bool = False,
+        origin: bytes | None = None,
         loaded: bool = False,
     ) -> None:
         self.bucket = bucket
@@ -80,7 +80,7 @@ class Write:
         self.until = until
         self.existed = existed
         self.done = done
-        self.touches = touches
+        self.origin = origin
         self.loaded = loaded
         self.began = 0.0
         self.waiting: set[bytes] = set()
@@ -135,7 +135,10 @@ class Writes:
         """Send a version to its owners, and answer when all have it."""
         write.began = self._now()
         self._under_way[write] = None
-        self._latest[write.bucket.settings.name, write.key] = write
+        key = write.bucket.settings.name, write.key
+        latest = self._latest.get(key)
+        if latest is None or latest.stamp < write.stamp:
+            self._latest[key] = write
         self._advance(write)
 
     def go_on(self) -> None:
@@ -225,7 +228,7 @@ class Writes:
             write.key,
             write.value,
             write.stamp,
-            self._view.me,
+            write.origin or self._view.me,
             remaining_ms(write.deadline, self._now()),
         )
 
@@ -279,7 +282,8 @@ class Writes:
             return
         write.stands = True
         self._keep(write)
-        write.done(Done(write.existed, len(held), write.stamp, self._view.me))
+        origin = write.origin or self._view.me
+        write.done(Done(write.existed, len(held), write.stamp, origin))
 
     def _keep(self, write: Write) -> None:
         bucket = write.bucket
@@ -294,7 +298,7 @@ class Writes:
             write.key,
             write.value,
             write.stamp,
-            self._view.me,
+            write.origin or self._view.me,
             write.deadline,
             self._now(),
         )
