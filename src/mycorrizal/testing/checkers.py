@@ -102,7 +102,12 @@ def _compare(
         lacking = {by_key[owner] for owner in owners - found.keys()}
         if evictions is not None and lacking:
             stamp, origin = max(copy.version for copy in last.values())
-            lacking -= evictions.by(name, key, (stamp, origin.hex()))
+            evicted = evictions.by(name, key, (stamp, origin.hex()))
+            lacking -= evicted
+            primary = node.mycel.view.placement.primary(slot)
+            if primary is not None and by_key[primary] in evicted:
+                # Who came later could not get it from there.
+                lacking.clear()
         if lacking or last.keys() - owners:
             on = sorted(by_key[node_key].node_id for node_key in found)
             wanted = sorted(by_key[node_key].node_id for node_key in owners)
