@@ -127,17 +127,9 @@ def _drop_at_once(original: Any, dropping: Dropping) -> None:
             bucket.store.drop_slot(slot, Cause.MOVED)
 
 
-def _no_fence(original: Any, claims: Claims, life: Any, slot: int) -> None:
-    return None
-
-
 def _win_at_once(original: Any, claims: Claims) -> Any:
     claims._owed.clear()
     return original(claims)
-
-
-def _always_yes(original: Any, claims: Claims) -> Any:
-    return []
 
 
 def _no_late_links(original: Any, claims: Claims, node_key: bytes, now: float) -> Any:
@@ -248,7 +240,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Bucket, "merge", _no_tombstone),
     ),
     "ask-nobody": _canary(
-        "restarts", 18, 19, "acknowledged",
+        "restarts", 9, 10, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
@@ -263,28 +255,18 @@ CANARIES: Final[dict[str, Canary]] = {
         "slots that have moved are dropped before others hold them",
         (Dropping, "go_on", _drop_at_once),
     ),
-    "no-fence": _canary(
-        "all", 0, 1, "acknowledged",
-        "copies are taken from whoever sends them",
-        (Claims, "takes_copy", _no_fence),
-    ),
     "claim-at-once": _canary(
-        "all", 0, 1, "acknowledged",
+        "all", 0, 1, "views",
         "a claimant waits for nobody's answer",
         (Claims, "_win", _win_at_once),
     ),
-    "always-yes": _canary(
-        "all", 0, 1, "acknowledged",
-        "every claim is agreed to, whoever was promised the slot",
-        (Claims, "_promised", _always_yes),
-    ),
     "no-late-links": _canary(
-        "all", 0, 1, "acknowledged",
+        "all", 4, 5, "acknowledged",
         "a primary does not tell those who link later",
         (Claims, "link_up", _no_late_links),
     ),
     "nothing-held": _canary(
-        "all", 0, 1, "acknowledged",
+        "all", 3, 4, "acknowledged",
         "who agrees to a claim does not say that it holds copies",
         (Claims, "claimed", _nothing_held),
     ),
@@ -309,7 +291,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 18, 19, "delivery",
+        "network", 8, 9, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
@@ -336,7 +318,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (liveness, "check", _never_dead),
     ),
     "wall-timers": _canary(
-        "clocks", 1, 2, "order",
+        "clocks", 1, 2, "views",
         "timers follow the wall clock",
         (Runtime, "call_later", _by_wall_clock),
     ),
