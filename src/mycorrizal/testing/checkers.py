@@ -100,14 +100,15 @@ def _compare(
             continue
         place = f"{name}/{key!r} in slot {slot}"
         lacking = {by_key[owner] for owner in owners - found.keys()}
-        if evictions is not None and lacking:
+        if evictions is not None:
             stamp, origin = max(copy.version for copy in last.values())
             evicted = evictions.by(name, key, (stamp, origin.hex()))
             lacking -= evicted
             primary = node.mycel.view.placement.primary(slot)
             if primary is not None and by_key[primary] in evicted:
-                # Who came later could not get it from there.
-                lacking.clear()
+                # Who came later could not get it from there; an older one may
+                # have come back.
+                continue
         if lacking or last.keys() - owners:
             on = sorted(by_key[node_key].node_id for node_key in found)
             wanted = sorted(by_key[node_key].node_id for node_key in owners)

@@ -29,6 +29,10 @@ SLOTS_SEEN = (3, 400, 777)
 OWNERS = 2
 
 
+#: Messages that one moment of quiet may take.
+TALK_MAX = 20_000
+
+
 class Wrong(Exception):
     """What must never be, was."""
 
@@ -515,8 +519,11 @@ class ClaimsWorld:
                     self.link(node, self.nodes[other])
             while self._unnoticed:
                 self.notice()
-            while self.deliver():
-                pass
+            for _ in range(TALK_MAX):
+                if not self.deliver():
+                    break
+            else:
+                raise Wrong("they talk for ever")
             for node in [it for it in self.nodes.values() if it.leaving]:
                 self.depart(node)
             if self._agreed():

@@ -178,7 +178,7 @@ class Claims:
         """A node takes another for the primary of slots of ours: ask it again."""
         if node_key in self._known.lives:
             owed = self._owed.get(node_key, NO_SLOTS)
-            self._owed[node_key] = owed | slots & self.serving
+            self._owed[node_key] = owed | slots & self.serving & self.steady
         return self._go_on(now)
 
     def forget(self, now: float) -> Effects:

@@ -188,7 +188,7 @@ class Repair:
         # All later writes go to it too, so it keeps up from here; unless it
         # was away or no owner meanwhile, or has missed one.
         still = self._owned(bucket, node_key) & found.slots & ~missed
-        doubtful = still & ~found.steady
+        doubtful = still & self._claims.steady & ~found.steady
         if doubtful and found.epoch == self._view.epoch:
             self._doubted(node_key, doubtful)
         self._level[place] = self._level.get(place, NO_SLOTS) | still
