@@ -20,6 +20,8 @@ from mycorrizal.mycel.store import Cause
 from mycorrizal.service import Mycorrizal
 from mycorrizal.testing.history import Version
 
+#: So long a new primary may take to fetch what others hold.
+FETCH_S: Final = 5.0
 #: Evictions of one key that are remembered.
 OF_KEY_MAX: Final = 10_000
 
@@ -124,12 +126,13 @@ class Evictions:
 
         The slot's primary alone decides what goes.  A copy that another owner
         let go, being far beyond its limits, is missed only if that owner, or
-        one that has copied from it, has become primary since.
+        one that has copied from it, has become primary since; or if it was
+        primary just before, and the next one had not fetched it yet.
         """
         return any(
             it.t <= ended
             and it.version >= version
-            and (it.led or self.upset(it.t, ended))
+            and (it.led or self.upset(it.t - FETCH_S, ended))
             for it in self._by_key.get((bucket, key), ())
         )
 
