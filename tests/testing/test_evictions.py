@@ -48,7 +48,7 @@ class EvictionsTests(SynchronousTestCase):
         self.evictions.evicted("b", b"k", NODE, (5, "00"), led=False)
         self.assertFalse(self.excused(5))
         self.assertTrue(self.excused(5))
-        self.assertEqual(asked, [(1.0, 2.0)] * 2)
+        self.assertEqual(asked, [(1.0 - FETCH_S, 2.0)] * 2)
 
     def test_by(self) -> None:
         """Who has let it go."""
