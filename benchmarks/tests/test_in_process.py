@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -89,7 +90,11 @@ class PlayTests(SynchronousTestCase):
     def test_hold(self) -> None:
         """What is held is what the process has grown by, a fresh one to be sure."""
         told = subprocess.run(
-            [sys.executable, "-c", _HOLD], check=True, capture_output=True, text=True
+            [sys.executable, "-c", _HOLD],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
         )
         held_bytes = int(told.stdout)
         self.assertGreater(held_bytes, 14_000_000)

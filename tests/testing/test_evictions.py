@@ -10,7 +10,7 @@ from mycorrizal import BucketSettings
 from mycorrizal.mycel.store import Cause
 from mycorrizal.mycel.store.lru import INF
 from mycorrizal.testing import SimCluster
-from mycorrizal.testing.evictions import OF_KEY_MAX, Evictions
+from mycorrizal.testing.evictions import FETCH_S, OF_KEY_MAX, Evictions
 
 NODE: Any = object()
 OTHER: Any = object()
