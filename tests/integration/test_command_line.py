@@ -35,7 +35,7 @@ WRONG = [
     (["--bucket", "s:replicas=9"], r"--bucket\[0\]\.replicas: must be 0 to 7"),
     (["--label", "zone"], r"label.* zone=a"),
     (["--config", "nowhere.toml"], r"config: cannot read nowhere\.toml"),
-    (["--secret-file", "nowhere"], r"secret_files: cannot read nowhere"),
+    (["--secret-file", "nowhere"], r"secret_files: cannot read what is named"),
     (["--wrong"], r"option --wrong not recognized; see `twist mycorrizal --help`"),
     (["--listen"], r"option --listen requires argument; see"),
     (["stray"], r"unexpected argument 'stray'; see --help"),
