@@ -26,7 +26,7 @@ from mycorrizal.mycel.near.messages import (
     decode_vouched,
     encode,
 )
-from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MAX
+from mycorrizal.nodosum.wire.limits import MESSAGE_BYTES_MAX
 
 Decode = Callable[[bytes], Any]
 #: Each message, what reads it, and its bytes.
@@ -95,4 +95,4 @@ class MessageTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertEqual(decode(encode(good)), good)
             self.assertRaises(RemoteProtocolError, decode, encode(bad))
-            self.assertLess(len(encode(good)), FRAME_BYTES_MAX - 1024)
+            self.assertLess(len(encode(good)), MESSAGE_BYTES_MAX - 1024)
