@@ -12,13 +12,7 @@ from typing import assert_never
 from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.bucket_messages import Buckets
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
-from mycorrizal.mycel.messages import (
-    NOT_OWNER,
-    Answer,
-    Refused,
-    Remake,
-    remaining_ms,
-)
+from mycorrizal.mycel.messages import Answer, Remake, remaining_ms
 from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.asking import Ask, Errands, Waiter
 from mycorrizal.mycel.operations.primary import Primary
@@ -279,10 +273,6 @@ class Moves:
 
     def _make_anew(self, write: Write) -> None:
         """Let the new primary of a slot make a write that we have begun."""
-        if write.loaded:
-            # Made anew it would replace what is written there meanwhile.
-            write.done(Refused(NOT_OWNER))
-            return
         if isinstance(write.done, Waiter) and not write.done.wanted:
             return  # Its caller may have had it made elsewhere, long ago.
         remake = Remake(

@@ -223,18 +223,16 @@ class Primary:
         if len(self._writes) >= WRITES_MAX:
             done(Refused(BUSY, str(WRITES_MAX)))
             return
-        loaded, leases = isinstance(request, Fill), self._leases
-        touches = isinstance(request, Touch)
-        if (leases.current or leases.absent) and not (touches or loaded):
+        leases = self._leases
+        if (leases.current or leases.absent) and not isinstance(request, (Touch, Fill)):
             leases.written(request.bucket, request.key)
         self._clock.observe(request.clock)
         stamp = self._clock.tick()
         self._writes.begin(
             Write(
-                bucket, slot, request.key, value, stamp, deadline, until, existed, done,
-                loaded=loaded,
+                bucket, slot, request.key, value, stamp, deadline, until, existed, done
             )
-        )  # fmt: skip
+        )
 
     def _remake(
         self, bucket: OpenBucket, slot: int, request: Remake, until: float, done: OnDone

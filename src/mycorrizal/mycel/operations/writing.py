@@ -44,7 +44,6 @@ class Write:
 
     :ivar until: When it is given up, monotonic.
     :ivar origin: Who gave it its stamp, if it was not this node.
-    :ivar loaded: Whether a loader gave it: whatever is written meanwhile is newer.
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
     :ivar held: Who holds it, by the link that said so.
@@ -54,7 +53,7 @@ class Write:
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "origin", "loaded", "began", "waiting", "held", "stands",
+        "done", "origin", "began", "waiting", "held", "stands",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +68,6 @@ class Write:
         existed: bool,
         done: Callable[[Answer], None],
         origin: bytes | None = None,
-        loaded: bool = False,
     ) -> None:
         self.bucket = bucket
         self.slot = slot
@@ -81,7 +79,6 @@ class Write:
         self.existed = existed
         self.done = done
         self.origin = origin
-        self.loaded = loaded
         self.began = 0.0
         self.waiting: set[bytes] = set()
         self.held: dict[bytes, object] = {}
