@@ -168,6 +168,19 @@ class NemesisTests(NemesisCase):
                 transport: Any = link._transport
                 self.assertNotIn(transport.connection_id, arena.world.rewritten)
 
+    def test_last_one_stops(self) -> None:
+        """A node that stops before it has met the newcomer takes all along."""
+        arena = Arena(a_plan(), lambda node, life: None)
+        nemesis = Nemesis(
+            arena, self.conditions, patient=False, raising=set(), died=self.died.append
+        )
+        arena.start(0)
+        arena.advance(10)
+        nemesis.begin([Fault(0, 0, "join", (0,)), Fault(0.0001, 1.0, "restart", (0,))])
+        arena.advance(1)
+        self.assertEqual(nemesis.happened, {"join": 1, "restart": 1})
+        self.assertEqual(len(self.conditions.deaths), 1)
+
     def test_meddler_waits(self) -> None:
         """A node that is just starting is left alone: it would give up."""
         self.arena.crash(1)

@@ -96,6 +96,28 @@ class WatchTests(Quiet, SynchronousTestCase):
         self.watch.look()
         self.check("one-link", "one-link")
 
+    def test_groups(self) -> None:
+        """Nodes that serve and don't know each other are a split cluster."""
+        for one, other in ((0, 1), (1, 0)):
+            peers = self.arena[one].nodosum.membership.peers
+            del peers[self.arena[other].nodosum.me.node_key]
+            self.watch.look()
+            self.watch.look()
+            met = one == 0
+            self.assertEqual(self.conditions.splits.since is None, met)
+        since = self.conditions.splits.since
+        self.assertTrue(since is not None and since <= self.arena.world.now_s)
+
+    def test_groups_in_a_moment(self) -> None:
+        """... but not if they meet before it is looked again."""
+        peers = [node.nodosum.membership.peers for node in self.arena.nodes]
+        keys = [node.nodosum.me.node_key for node in self.arena.nodes]
+        gone = peers[0].pop(keys[1]), peers[1].pop(keys[0])
+        self.watch.look()
+        peers[0][keys[1]], peers[1][keys[0]] = gone
+        self.watch.look()
+        self.assertIsNone(self.conditions.splits.since)
+
     def test_stranger(self) -> None:
         """A link to somebody who is not of the cluster."""
         link = next(iter(self.arena[0].nodosum.mesh._protocols))

@@ -32,7 +32,7 @@ class Arena(SimCluster):
     :ivar gone: The nodes that left, or are about to, and do not come back.
     :ivar crashed: The nodes whose last process died.
     :ivar died_at: By number, when that was.
-    :ivar changes: When nodes came or went, whichever.
+    :ivar changes: When nodes came or went, or lost their links, whichever.
     :ivar stopped_at: By number, when the node last stopped in good order.
     """
 

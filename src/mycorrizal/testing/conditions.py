@@ -83,7 +83,7 @@ class Conditions:
         self._causes.clear()
 
     def suspect(self, t: float) -> None:
-        """A node took a living one for dead: each may be primary of a slot."""
+        """Nodes that live don't know each other: each may be primary of a slot."""
         self.splits.begin(t)
 
     def died(self, t: float) -> None:

@@ -156,9 +156,11 @@ class Nemesis:
 
     def _stop(self, number: int, then: Callable[[], object]) -> None:
         node = self.arena[number]
+        # Whoever has just joined may not have met it yet.
+        alone = not node.nodosum.membership.members()
 
         def stopped() -> None:
-            if self.conditions.splits.since is not None:
+            if alone or self.conditions.splits.since is not None:
                 # Those to whom it should have handed over may be cut off.
                 self.conditions.died(self.arena.world.now_s)
             self._later(0.001, self._look_after, number, node)
@@ -288,6 +290,8 @@ class Nemesis:
         if not ready():
             return False
         a, b = (arena.hosts[number] for number in pair)
+        # Without their link, operations under way are tried again elsewhere.
+        arena.changes.append(arena.world.now_s)
         arena.world.rewrite(a, b, Meddler(fault.how, ready).rewrite)
         arena.world.reset(a, b)
         self._later(fault.for_s, arena.world.rewrite, a, b, None)

@@ -242,17 +242,20 @@ class _Key:
 
     def _gone(self, read: Operation, write: Operation) -> bool:
         """Whether the key may have been deleted, or have expired, since."""
-        if read.op == "delete" and self.conditions.upset(read.began, read.ended):
-            # It may have been tried again, and have deleted it at first.
-            return True
         return any(
             op.began <= read.ended
             and op.outcome != FAIL
             and (op.version is None or op.version >= _version(write))
             and (op.op == "delete" or _soonest(op) <= read.ended)
             for op in self.found
-            if op.op in ("put", "delete", "touch") and op.existed
+            if op.op in ("put", "delete", "touch") and self._had_effect(op)
         )
+
+    def _had_effect(self, op: Operation) -> bool:
+        """Whether a write that was answered may have written."""
+        # A delete that was tried again finds nothing: it deleted it at first.
+        tried_again = op.op == "delete" and self.conditions.upset(op.began, op.ended)
+        return op.existed or tried_again
 
 
 def _version(operation: Operation) -> Version:

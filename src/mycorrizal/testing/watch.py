@@ -6,6 +6,7 @@ What must hold at every moment of a storm, looked at twice a second.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any, Final
 
 from twisted.logger import LogLevel
@@ -56,6 +57,7 @@ class Watch:
         self.over = False
         self._arena_of = arena_of
         self._conditions = conditions
+        self._unmet: dict[tuple[int, int], float] = {}
         self._second_links: dict[tuple[str, bytes], float] = {}
         self._changed: dict[Link, None] = {}
         self._clocks: dict[tuple[int, int], int] = {}
@@ -86,6 +88,7 @@ class Watch:
         arena = self.arena
         if arena.formed() and arena.converged():
             self._conditions.well(arena.world.now_s, len(arena.running))
+        self._look_for_groups()
         for number, node in enumerate(arena.nodes):
             if arena.live(number) and arena.hosts[number].state is HostState.UP:
                 self._look_at_links(node)
@@ -94,6 +97,19 @@ class Watch:
                     self.problem("bounds", f"{node.node_id}: {text}")
                 self._look_at_clock(number, node)
                 self._look_at_versions(number, node)
+
+    def _look_for_groups(self) -> None:
+        """Nodes that serve and have not met yet: each may be primary of a slot."""
+        arena, now = self.arena, self.arena.world.now_s
+        awake = [number for number in range(len(arena)) if arena.awake(number)]
+        before, self._unmet = self._unmet, {}
+        for a, b in combinations(awake, 2):
+            if self._takes_for_member(arena[a], b):
+                continue
+            if not self._takes_for_member(arena[b], a):
+                since = self._unmet[a, b] = before.get((a, b), now - LOOK_S)
+                if (a, b) in before:
+                    self._conditions.suspect(since)
 
     def _look_at_links(self, node: Mycorrizal) -> None:
         now, counts = self.arena.world.now_s, dict[bytes, int]()
