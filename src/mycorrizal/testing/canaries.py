@@ -240,7 +240,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Bucket, "merge", _no_tombstone),
     ),
     "ask-nobody": _canary(
-        "restarts", 9, 10, "acknowledged",
+        "restarts", 45, 46, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
