@@ -82,6 +82,23 @@ class ConditionsTests(SynchronousTestCase):
         self.conditions.died(4.0)
         self.assertFalse(self.conditions.may_be_lost(0.5, 1.0, 2))
 
+    def test_the_last_one_dies(self) -> None:
+        """Others have handed over and are gone: nobody holds a second copy."""
+        conditions = Conditions(replicas=1)
+        conditions.well(0.0, members=2)
+        conditions.left(1)
+        conditions.died(2.0)
+        self.assertTrue(conditions.may_be_lost(1.0, 1.1, copies=2))
+        self.assertFalse(conditions.may_be_lost(2.5, 2.6, copies=2))
+
+    def test_enough_stay(self) -> None:
+        """Who hands over to two others takes nothing along."""
+        conditions = Conditions(replicas=1)
+        conditions.well(0.0, members=3)
+        conditions.left(2)
+        conditions.died(2.0)
+        self.assertFalse(conditions.may_be_lost(1.0, 1.1, copies=2))
+
     def test_pauses(self) -> None:
         """An operation may be as late as the pauses that fall into it."""
         self.conditions.pauses += [(1.0, 3.0), (10.0, 11.0)]

@@ -242,7 +242,9 @@ class Moves:
                     for write in self._writes.stop(slots):
                         self._make_anew(write)
                 case Fetchable(node_key):
-                    stale |= self.claims.held_by(node_key)
+                    held = self.claims.held_by(node_key)
+                    stale |= held
+                    self.repair.fetches(held)
                     self._primary.holders_changed()
                     self.fetching.begin(node_key)
                 case Tell(node_key, moved):

@@ -94,6 +94,10 @@ class Conditions:
         if self._spare < 0:
             self.lost_before = t
 
+    def left(self, members: int) -> None:
+        """A node has handed over and is gone; so many nodes stay."""
+        self._spare = min(self._spare, members - 1)
+
     def well(self, t: float, members: int) -> None:
         """The cluster was seen to have converged, with that many members."""
         self.well_at.append(t)

@@ -163,6 +163,8 @@ class Nemesis:
             if alone or self.conditions.splits.since is not None:
                 # Those to whom it should have handed over may be cut off.
                 self.conditions.died(self.arena.world.now_s)
+            staying = [it for it in self.arena.running if it is not node]
+            self.conditions.left(len(staying))
             self._later(0.001, self._look_after, number, node)
             then()
 

@@ -224,6 +224,15 @@ class DeniedTests(ClaimsTestCase):
         agree(self.claims, self.claims.tick(LATER), LATER)
         self.assertEqual(self.claims.serving, share)
 
+    def test_hearsay_ends(self) -> None:
+        """Whom this node has only heard of it names to nobody."""
+        self.meet(A, B)
+        self.claims.begin(0.0)
+        self.answer(A, self.view.shares[ME], known=[(C, 1)])
+        share = self.view.shares[B]
+        answer, _ = self.claims.claimed((B, 1), Claim(to_bytes(share), 0), 0, 0.0)
+        self.assertEqual({node_key for node_key, _ in answer.known}, {A, B})
+
     def test_the_dead_are_not_named(self) -> None:
         """Whom this node knows to be dead it does not wait for."""
         self.meet(A)

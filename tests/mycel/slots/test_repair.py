@@ -115,6 +115,16 @@ class MissingTests(RepairTestCase):
         self.parts.claims.fetched(A, ALL_SLOTS)
         self.assertEqual(self.repair.missing(), 0)
 
+    def test_fetched(self) -> None:
+        """What was fetched from one node, other owners lack until compared."""
+        [key] = self.hold(A)
+        self.assertEqual(self.repair.missing(), 0)
+        self.repair.fetches(self.owned[A])
+        self.assertEqual(self.repair.missing(), 1)
+        self.go_on()
+        self.assertEqual(self.repair.missing(), 0)
+        self.assertEqual(self.others[A].held(key), b"value")
+
     def test_about_to_be_ours(self) -> None:
         """So does what is to be this node's and is not yet."""
         self.parts.view.change(members(A))

@@ -66,5 +66,10 @@ class Known:
         )
 
     def entries(self) -> tuple[Life, ...]:
-        """All of them, as others are told of them."""
-        return tuple(sorted(self.lives.items())[:NAMED_MAX])
+        """
+        Those this node knows itself, as others are told of them.
+
+        Not those that it has only heard of: nodes that tell each other of one
+        that none of them knows would never come to an end of it.
+        """
+        return tuple(sorted(self._met.items())[:NAMED_MAX])

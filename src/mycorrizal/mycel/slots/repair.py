@@ -132,6 +132,12 @@ class Repair:
                 self._level.pop((name, other), None)
                 self._miss((name, other), ALL_SLOTS)
 
+    def fetches(self, slots: int) -> None:
+        """What a node holds of slots of ours is news to other owners, too."""
+        for place in self._level:
+            self._level[place] &= ~slots
+            self._miss(place, slots)
+
     def behind(self, bucket: OpenBucket, node_key: bytes, slot: int) -> None:
         """An owner has not taken a write that counts without it."""
         place = bucket.settings.name, node_key
