@@ -8,6 +8,7 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
 from mycorrizal.nodosum import MemberDied
 from mycorrizal.testing.arena import Arena
 from mycorrizal.testing.conditions import Conditions
@@ -61,6 +62,21 @@ class WatchTests(Quiet, SynchronousTestCase):
         table[b"k"].stamp -= 1
         self.watch.look()
         self.check("versions")
+
+    def test_not_an_owner(self) -> None:
+        """Who is no owner may drop a version and be given an older one again."""
+        self.put()
+        for node in self.arena.nodes:
+            store = node.mycel.buckets.by_name["b"].store
+            if not store.held():
+                slot = slot_of(bucket_seed("b"), b"k")
+                store.merge(slot, b"k", b"w", 9, b"o" * 16, float("inf"), 0.0)
+                self.watch.look()
+                entry = store.peek(slot, b"k", 0.0)
+                assert entry is not None
+                entry.stamp -= 1
+        self.watch.look()
+        self.check()
 
     def test_evicted_version(self) -> None:
         """An entry is older than the one that was evicted there before."""

@@ -13,6 +13,7 @@ from twisted.logger import LogLevel
 
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slots.slotset import slots_of
 from mycorrizal.mycel.store.bucket import FOLLOWED_SHARE_MAX
 from mycorrizal.mycel.store.versions import TOMBSTONE_BYTES_SHARE
 from mycorrizal.nodosum import Link, MemberDied
@@ -165,9 +166,12 @@ class Watch:
         if life != was_life:
             before = {}
         now, clock = dict[tuple[str, bytes], _Seen](), node.runtime.now()
+        view, serving = node.mycel.view, node.mycel.claims.serving
         for name, bucket in node.mycel.buckets.by_name.items():
-            # Most slots are empty.
-            for table in filter(None, bucket.store._tables):
+            # Others may drop what they hold, and be given an older one again.
+            owned = view.owned(bucket.owners).get(view.me, 0) | serving
+            for slot in slots_of(bucket.store.held() & owned):
+                table = bucket.store._tables[slot]
                 for key, entry in table.items():
                     place = name, key
                     seen = now[place] = entry.stamp, entry.origin, entry.deadline
