@@ -135,7 +135,10 @@ class BucketTests(ClusterTestCase):
             self.assertGreater(stats.evicted, 0)
 
     def test_evicted_by_the_primary(self) -> None:
-        """A primary evicts at the limit; a replica holds a tenth more for it."""
+        """
+        A primary evicts at the limit, and so do others on its word; until they
+        hear it they hold a tenth more.
+        """
         self.result_of(self.cache(2).create_bucket("s", max_entries=20))
         keys = self.keys_owned_by(1, 0, count=23, bucket="s")
         for key in keys[:22]:
@@ -144,6 +147,9 @@ class BucketTests(ClusterTestCase):
         self.assertEqual(held, [22, 20, 0])
         self.result_of(self.cache(0).put("s", keys[22], b"v"))
         self.assertEqual(self.cache(0).stats("s").entries, 22)
+        self.cluster.advance(1)
+        for number in (0, 1):
+            self.assertEqual(self.cache(number).stats("s").entries, 20)
 
 
 class ThreeNodesTests(ClusterTestCase):

@@ -30,6 +30,7 @@ from mycorrizal.mycel.moves import Moves
 from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.administering import Administration
 from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.evicting import Evicting
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.relaying import Relays
 from mycorrizal.mycel.operations.replica import Replica
@@ -156,9 +157,10 @@ class MycelService(Service):
         )
         self.near = Near(runtime, claims, buckets, self.router, self.nodosum.link_to)
         moves.connect(self._writes, self._primary, self.router, self.near)
+        self._evicting = Evicting(runtime, view, claims, self.ask)
         moves.settled_down = self._check_drained
         moves.looked_at_the_clock = self._looked_at_the_clock
-        self.outboxes = Outboxes(runtime, claims, buckets)
+        self.outboxes = Outboxes(runtime, buckets)
         self._serving = Serving(
             self, self.channel.app_id, runtime, self.router, buckets, self.outboxes
         )
@@ -181,6 +183,7 @@ class MycelService(Service):
                 timer.cancel()
         self.moves.errands.stop()
         self._sweeper.stop()
+        self._evicting.stop()
         self.outboxes.stop()
         self.near.stop()
         self.cache.stop()
@@ -280,6 +283,7 @@ class MycelService(Service):
             self._primary.leasing.node_lost(node_key)
 
     def _opened(self, bucket: OpenBucket) -> None:
+        self._evicting.look_after(bucket)
         self.moves.opened(bucket)
 
     def _emptied(self, bucket: OpenBucket, gone: bool) -> None:

@@ -31,6 +31,8 @@ CUT_REST_S: Final = 8.0
 NOTICED_S: Final = 0.3
 #: How often a patient fault looks whether it may happen now.
 PATIENCE_S: Final = 0.25
+#: Who has just stopped is looked at before it comes back.
+SOON_S: Final = 0.01
 #: The secret of those who do not know the cluster's.
 WRONG_SECRET: Final = new_secret(b"what somebody else would guess!!")
 
@@ -138,8 +140,12 @@ class Nemesis:
         number = self._number(fault)
         if not self._may_stop(number):
             return False
-        self._stop(number, lambda: self._later(fault.for_s, self._revive, number))
+        self._stop(number, lambda: self._come_back(number, fault.for_s))
         return True
+
+    def _come_back(self, number: int, after_s: float) -> None:
+        # Who was still stopping when all was undone waits no longer.
+        self._later(SOON_S if self.over else after_s, self._revive, number)
 
     def _leave(self, fault: Fault) -> bool:
         number = self._number(fault)

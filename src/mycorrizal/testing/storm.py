@@ -227,6 +227,8 @@ class Storm:
                 self.watch.problem("time", f"{waiting} operations are under way")
                 return
             self._advance(_STEP_S)
+        # Who was the last to stop comes back.
+        self._advance(_STEP_S)
         while not arena.converged() and not self.cut_short:
             if arena.world.now_s > calm_at + END_S + CONVERGE_S:
                 self._not_converged()

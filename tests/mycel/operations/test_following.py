@@ -29,7 +29,7 @@ class FollowingTests(RouterTestCase):
     def setUp(self) -> None:
         super().setUp()
         parts = self.parts
-        self.outboxes = Outboxes(parts.runtime, parts.claims, parts.buckets)
+        self.outboxes = Outboxes(parts.runtime, parts.buckets)
         self.begun: list[float] = []
         self.told = 0
         self.following = Following(

@@ -194,6 +194,13 @@ class EvictTests(ReplicaTestCase):
         self.evict(key, 9)
         self.assertEqual(self.parts.held(key), b"value")
 
+    def test_not_the_primary(self) -> None:
+        """On the word of one who is not, or no more, the primary nothing goes."""
+        key = key_in(self.parts.bucket, slot_owned_by(self.parts.view, B, ME, A))
+        self.parts.store(key, b"value", 7, origin=A)
+        self.evict(key, 7)
+        self.assertEqual(self.parts.held(key), b"value")
+
     def test_nothing_here(self) -> None:
         """What is not here need not go."""
         self.evict(self.key, 9)

@@ -58,9 +58,7 @@ class ServingTests(RouterTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.caller = CallerLink()
-        self.outboxes = Outboxes(
-            self.parts.runtime, self.parts.claims, self.parts.buckets
-        )
+        self.outboxes = Outboxes(self.parts.runtime, self.parts.buckets)
         self.serving = Serving(
             cast(Slots, _Route(self)),
             b"mycel",

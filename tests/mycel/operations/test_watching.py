@@ -18,7 +18,6 @@ from mycorrizal.mycel.operations.watching import (
     Poll,
 )
 from mycorrizal.mycel.operations.writing import Write
-from mycorrizal.mycel.store import Cause
 from mycorrizal.mycel.watch_messages import (
     EVENTS_MAX,
     Event,
@@ -47,7 +46,7 @@ class OutboxTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.parts = parts = Parts(A, B)
-        self.outboxes = Outboxes(parts.runtime, parts.claims, parts.buckets)
+        self.outboxes = Outboxes(parts.runtime, parts.buckets)
         self.slot = slot_owned_by(parts.view, ME, A, B)
         self.key = key_in(parts.bucket, self.slot)
         self.link = object()
@@ -254,36 +253,3 @@ class SourceTests(OutboxTestCase):
         second.done(Done())
         first.done(Done())
         self.assertEqual(self.kinds(), [EventKind.DELETE])
-
-    def test_going(self) -> None:
-        """Values that expire, are evicted or cleared are told with the cause."""
-        store = self.parts.bucket.store
-        for stamp, (cause, kind) in enumerate(
-            (
-                (Cause.EXPIRED, EventKind.EXPIRE),
-                (Cause.EVICTED, EventKind.EVICT),
-                (Cause.DELETED, EventKind.CLEAR),
-            ),
-            1,
-        ):
-            self.parts.store(self.key, b"", stamp)
-            store.remove(self.slot, self.key, cause)
-            self.assertEqual(self.kinds(), [kind])
-        self.parts.store(self.key, b"", 9)
-        store.drop_slot(self.slot, Cause.MOVED)
-        self.assertEqual(self.kinds(), [])
-
-    def test_of_others(self) -> None:
-        """What goes here of another node's slots is not told: that node tells."""
-        slot = slot_owned_by(self.parts.view, A, ME, B)
-        key = key_in(self.parts.bucket, slot)
-        self.parts.store(key, b"", 1)
-        self.parts.bucket.store.remove(slot, key, Cause.EVICTED)
-        self.assertEqual(self.kinds(), [])
-
-    def test_nobody_watches(self) -> None:
-        """When nobody watches any more nothing is kept."""
-        self.outboxes.remove((self.link, 1))
-        self.parts.store(self.key, b"", 1)
-        self.parts.bucket.store.remove(self.slot, self.key, Cause.EVICTED)
-        self.assertIsNone(self.parts.bucket.store._gone)

@@ -90,10 +90,12 @@ class Replica:
             for entry in request.entries:
                 self._take(bucket, slot_of(bucket.seed, entry.key), entry)
             return Done()
+        if isinstance(request, Evict):
+            return self._evict(bucket, request, life)
         return self._give(bucket, request)
 
     def _give(
-        self, bucket: OpenBucket, request: Fetch | Page | Compare | Offer | Evict
+        self, bucket: OpenBucket, request: Fetch | Page | Compare | Offer
     ) -> Answer:
         if isinstance(request, Fetch):
             return self._fetch(bucket, request.key)
@@ -101,9 +103,7 @@ class Replica:
             return self._page(bucket, request)
         if isinstance(request, Compare):
             return self._compare(bucket, request)
-        if isinstance(request, Offer):
-            return self._lacking(bucket, request)
-        return self._evict(bucket, request)
+        return self._lacking(bucket, request)
 
     def _take(self, bucket: OpenBucket, slot: int, copy: Copy | Pushed) -> None:
         now = self._now()
@@ -160,13 +160,14 @@ class Replica:
                 places.append(place)
         return Lacking(tuple(places))
 
-    def _evict(self, bucket: OpenBucket, evict: Evict) -> Done:
+    def _evict(self, bucket: OpenBucket, evict: Evict, life: Life) -> Done:
         now, store = self._now(), bucket.store
+        # Who was primary once may not take from us what the next one counts on.
+        decides = self._claims.promised_to(life)
         for it in evict.entries:
             slot = slot_of(bucket.seed, it.key)
             held = store.peek(slot, it.key, now)
-            ours = self._claims.serving >> slot & 1
-            if not ours and held is not None and held.value is not None:
+            if decides >> slot & 1 and held is not None and held.value is not None:
                 if held.version <= (it.stamp, it.origin):
                     store.remove(slot, it.key, Cause.EVICTED)
         return Done()

@@ -11,8 +11,6 @@ from typing import Final
 from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.messages import BUSY, UNKNOWN_BUCKET, Event, Events, Refused
 from mycorrizal.mycel.operations.asking import Waiter
-from mycorrizal.mycel.slots.claims import Claims
-from mycorrizal.mycel.store import Cause, Entry
 from mycorrizal.mycel.watch_messages import EVENTS_MAX, EventKind, Watch
 from mycorrizal.runtime import Runtime, Timer
 
@@ -22,12 +20,6 @@ OUTBOX_MAX: Final = 1024
 OUTBOXES_MAX: Final = 1024
 #: Who has not asked for so long is forgotten.
 IDLE_S: Final = 30.0
-
-_KINDS: Final = {
-    Cause.EXPIRED: EventKind.EXPIRE,
-    Cause.EVICTED: EventKind.EVICT,
-    Cause.DELETED: EventKind.CLEAR,
-}
 
 #: Who watches, and its number for the watch; this node is None.
 Watcher = tuple[object, int]
@@ -96,9 +88,8 @@ class Outboxes:
     All that this node has to tell those who watch, of the slots it is primary of.
     """
 
-    def __init__(self, runtime: Runtime, claims: Claims, buckets: BucketTable) -> None:
+    def __init__(self, runtime: Runtime, buckets: BucketTable) -> None:
         self._runtime = runtime
-        self._claims = claims
         self._buckets = buckets
         self._outboxes: dict[Watcher, Outbox] = {}
         self._to_answer: dict[Outbox, None] = {}
@@ -141,15 +132,6 @@ class Outboxes:
     def _open(self, watcher: Watcher, bucket: OpenBucket, prefix: bytes) -> Outbox:
         outbox = self._outboxes[watcher] = Outbox(self, bucket, prefix)
         bucket.watches.append(outbox)
-        if len(bucket.watches) == 1:
-
-            def gone(entry: Entry, cause: Cause) -> None:
-                kind = _KINDS.get(cause)
-                leads = self._claims.serving >> entry.slot & 1
-                if kind is not None and leads:
-                    bucket.changed(kind, entry.key)
-
-            bucket.store.tell(gone)
         return outbox
 
     def remove(self, watcher: Watcher) -> None:
@@ -158,10 +140,7 @@ class Outboxes:
         if outbox is None:
             return
         self._to_answer.pop(outbox, None)
-        bucket = outbox.bucket
-        bucket.watches.remove(outbox)
-        if not bucket.watches:
-            bucket.store.tell(None)
+        outbox.bucket.watches.remove(outbox)
 
     def answer_later(self, outbox: Outbox) -> None:
         """

@@ -360,6 +360,10 @@ class Claims:
             self._show()
         return promised
 
+    def promised_to(self, life: Life) -> int:
+        """The slots whose primary a life of a node is, as far as this node knows."""
+        return self._promises.of(life)
+
     def refused(self, slot: int, promised: Life, now: float) -> Effects:
         """A copy of ours was refused: the slot was promised to another."""
         ended = self._end(1 << slot, now)
