@@ -56,6 +56,17 @@ class HybridClock:
         self.last = stamp
         return stamp
 
+    def unique(self) -> int:
+        """
+        A number that names one operation of this node, above every stamp seen;
+        as `tick`, without the look at the wall clock.
+        """
+        stamp = self.last + 1
+        if stamp >= STAMP_LIMIT:
+            raise LocalProtocolError("the clock has run out of stamps")
+        self.last = stamp
+        return stamp
+
     def observe(self, stamp: int) -> None:
         """
         Move up to a stamp that another node has sent.

@@ -164,7 +164,8 @@ class Cache(BulkCalls, LoadingCalls, NearCalls, ScanCalls, WatchCalls, BucketCal
         owners = self._owners(bucket)
 
         def put(bucket: str, name: bytes) -> Put:
-            data, clock = self._bytes_of(bucket, value, raw), self._insides.clock.last
+            data = self._bytes_of(bucket, value, raw)
+            clock = self._insides.clock.unique()
             return Put(bucket, name, data, ttl_ms(ttl_s), clock)
 
         def copies(done: Done) -> Copies:
@@ -230,7 +231,8 @@ class Cache(BulkCalls, LoadingCalls, NearCalls, ScanCalls, WatchCalls, BucketCal
         owners = self._owners(bucket)
 
         def put(bucket: str, name: bytes) -> PutIf:
-            data, clock = self._bytes_of(bucket, value, raw), self._insides.clock.last
+            data = self._bytes_of(bucket, value, raw)
+            clock = self._insides.clock.unique()
             return PutIf(bucket, name, data, ttl_ms(ttl_s), if_present, clock)
 
         def written(done: Done) -> bool:
@@ -255,7 +257,7 @@ class Cache(BulkCalls, LoadingCalls, NearCalls, ScanCalls, WatchCalls, BucketCal
         """
 
         def touch(bucket: str, raw: bytes) -> Touch:
-            return Touch(bucket, raw, ttl_ms(ttl_s), self._insides.clock.last)
+            return Touch(bucket, raw, ttl_ms(ttl_s), self._insides.clock.unique())
 
         return self._ask(bucket, key, timeout_s, touch, _existed)
 
@@ -269,7 +271,7 @@ class Cache(BulkCalls, LoadingCalls, NearCalls, ScanCalls, WatchCalls, BucketCal
         """
 
         def delete(bucket: str, raw: bytes) -> Put:
-            return Put(bucket, raw, None, DEFAULT_TTL, self._insides.clock.last)
+            return Put(bucket, raw, None, DEFAULT_TTL, self._insides.clock.unique())
 
         return self._ask(bucket, key, timeout_s, delete, _existed)
 

@@ -241,6 +241,7 @@ class Moves:
                     stale |= slots
                     for write in self._writes.stop(slots):
                         self._make_anew(write)
+                    self._primary.slots_ended()
                 case Fetchable(node_key):
                     held = self.claims.held_by(node_key)
                     stale |= held

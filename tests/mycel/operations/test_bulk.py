@@ -299,7 +299,9 @@ class ServedTests(BulkTestCase):
 
     def serve(self, request: GetMany | PutMany) -> list[One]:
         """What another node is answered now."""
-        self.batch = serve_batch(self.router, self.parts.buckets, request, self.waiter)
+        self.batch = serve_batch(
+            self.router, self.parts.buckets, request, self.waiter, A
+        )
         if not self.waiter.answers:
             return []
         (many,) = self.waiter.answers
@@ -318,7 +320,7 @@ class ServedTests(BulkTestCase):
     def test_unknown_bucket(self) -> None:
         """A bucket that it does not know is one refusal."""
         serve_batch(
-            self.router, self.parts.buckets, GetMany("x", (b"k",), 1), self.waiter
+            self.router, self.parts.buckets, GetMany("x", (b"k",), 1), self.waiter, A
         )
         self.assertEqual(self.waiter.answers, [Refused(UNKNOWN_BUCKET, "x")])
 

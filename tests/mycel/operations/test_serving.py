@@ -135,6 +135,37 @@ class ServingTests(RouterTestCase):
         self.parts.ask.answer(Done())
         self.assertEqual(self.caller.replies, [])
 
+    def test_asked_again(self) -> None:
+        """What is asked again on another link, while it is made, is made once."""
+        put = Put("b", self.ours, b"value", 0, 7)
+        self.serve(1, put)
+        self.serving.cancelled(1, cast(Link, self.caller))
+        self.caller = CallerLink()
+        self.serve(1, put)
+        self.assertEqual(len(self.parts.ask.asked), 1)
+        self.parts.ask.answer(Done())
+        (done,) = self.replies(put)
+        assert isinstance(done, Done)
+        self.assertEqual(done.copies, 2)
+
+    def test_asked_again_later(self) -> None:
+        """What was made is not made again, also if another value came since."""
+        put = Put("b", self.ours, b"value", 0, 7)
+        self.serve(1, put)
+        self.parts.ask.answer(Done())
+        self.serve(2, Put("b", self.ours, b"newer", 0, 8))
+        self.parts.ask.answer(Done())
+        self.serve(3, put)
+        first, _, again = self.replies(put)
+        self.assertEqual(again, first)
+        self.assertEqual(self.parts.held(self.ours), b"newer")
+
+    def test_passed_on_by_another(self) -> None:
+        """What comes by way of another is nobody's repetition."""
+        for call_id in (1, 2):
+            self.serve(call_id, Put("b", self.ours, b"value", 0, 7, hops=1))
+        self.assertEqual(len(self.parts.ask.asked), 2)
+
     def test_many(self) -> None:
         """Several operations are served and cancelled as one is."""
         many = GetMany("b", (self.ours,), 5000)
@@ -164,8 +195,8 @@ class ServingTests(RouterTestCase):
     def test_bound(self) -> None:
         """So many may be under way; one more is refused, and not begun."""
         self.patch(serving, "SERVED_MAX", 2)
-        put = Put("b", self.ours, b"value", 0, 0)
         for call_id in (1, 2, 3):
+            put = Put("b", self.ours, b"value", 0, call_id)
             self.serve(call_id, put)
         self.assertEqual(self.replies(put), [Refused(BUSY, "2")])
         self.assertEqual(len(self.parts.ask.asked), 2)

@@ -91,7 +91,7 @@ class BulkCalls(Calls):
             return copies_of(done.copies, owners, copies_min)
 
         def make() -> list[OfKey]:
-            left_ms, clock = ttl_ms(ttl_s), self._insides.clock.last
+            left_ms, clock = ttl_ms(ttl_s), self._insides.clock.unique()
             return [
                 Put(bucket, key_bytes(key), self._bytes_of(bucket, it), left_ms, clock)
                 for key, it in values.items()
@@ -114,7 +114,7 @@ class BulkCalls(Calls):
         """
 
         def make() -> list[OfKey]:
-            clock = self._insides.clock.last
+            clock = self._insides.clock.unique()
             return [
                 Put(bucket, key_bytes(key), None, DEFAULT_TTL, clock) for key in wanted
             ]

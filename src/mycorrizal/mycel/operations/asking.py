@@ -25,9 +25,11 @@ class Waiter:
     begun by then is not done.
 
     :ivar wanted: Whether the answer is still waited for.
+    :ivar origin: The node that asks, if it may ask again.
     """
 
     __slots__ = ("wanted",)
+    origin: bytes | None = None
 
     def __init__(self) -> None:
         self.wanted = True

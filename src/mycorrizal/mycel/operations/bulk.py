@@ -53,10 +53,11 @@ _LATE = Refused(INDETERMINATE, "no answer in time")
 class _Part(Waiter):
     """One operation of a batch."""
 
-    __slots__ = ("_batch", "_number")
+    __slots__ = ("_batch", "_number", "origin")
 
-    def __init__(self, batch: Batch, number: int) -> None:
+    def __init__(self, batch: Batch, number: int, origin: bytes | None) -> None:
         self.wanted = True
+        self.origin = origin
         self._batch = batch
         self._number = number
 
@@ -74,6 +75,7 @@ class Batch:
 
     :param patience_s: When those without an answer become indeterminate.
     :param done: Called once, maybe at once.
+    :param origin: The node that asks, if it is another.
     """
 
     def __init__(
@@ -83,12 +85,13 @@ class Batch:
         slots: Sequence[int],
         patience_s: float,
         done: OnAnswers,
+        origin: bytes | None = None,
     ) -> None:
         runtime, status = router.runtime, router.claims.routes.status
         self._done = done
         self._answers: list[One] = [_LATE] * len(requests)
         self._missing = len(requests)
-        self._parts = [_Part(self, number) for number in range(len(requests))]
+        self._parts = [_Part(self, number, origin) for number in range(len(requests))]
         self._timer: Timer | None = None
         deadline = runtime.now() + patience_s
         for request, slot, part in zip(requests, slots, self._parts, strict=True):
@@ -330,10 +333,16 @@ def _message(requests: list[OfKey], patience_s: float) -> GetMany | PutMany:
 
 
 def serve_batch(
-    router: Router, buckets: BucketTable, request: GetMany | PutMany, done: Waiter
+    router: Router,
+    buckets: BucketTable,
+    request: GetMany | PutMany,
+    done: Waiter,
+    origin: bytes,
 ) -> Batch | None:
     """
     Do what another node asks about several keys.
+
+    :param origin: That node.
 
     :return: What can be cancelled, if there is no answer yet.
     """
@@ -348,6 +357,7 @@ def serve_batch(
         [slot_of(bucket.seed, each.key) for each in requests],
         request.patience_ms / 1000,
         lambda answers: done(Many(tuple(_fitting(answers)))),
+        origin,
     )
 
 

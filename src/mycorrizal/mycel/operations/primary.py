@@ -36,6 +36,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Ask, Waiter
 from mycorrizal.mycel.operations.leasing import Leasing
+from mycorrizal.mycel.operations.repeats import Repeats
 from mycorrizal.mycel.operations.writing import WRITES_MAX, Write, Writes
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.routes import SETTLED, UNSETTLED
@@ -48,6 +49,36 @@ FETCH_TIMEOUT_S = 0.5
 FETCHED_MAX = 100_000
 
 OnDone = Callable[[Answer], None]
+
+
+class _Knowing(Waiter):
+    """Who waits for a put; when that is made, its key is up to date here."""
+
+    __slots__ = ("_bucket", "_done", "_key", "_primary")
+
+    def __init__(
+        self, primary: Primary, bucket: OpenBucket, key: bytes, done: OnDone
+    ) -> None:
+        self._primary = primary
+        self._bucket = bucket
+        self._key = key
+        self._done = done
+
+    @property
+    def wanted(self) -> bool:  # type: ignore[override]
+        """Whether its answer is still waited for."""
+        done = self._done
+        return not isinstance(done, Waiter) or done.wanted
+
+    @property
+    def origin(self) -> bytes | None:  # type: ignore[override]
+        """The node that asks."""
+        done = self._done
+        return done.origin if isinstance(done, Waiter) else None
+
+    def __call__(self, answer: Answer) -> None:
+        self._primary.know(self._bucket, self._key)
+        self._done(answer)
 
 
 class Primary:
@@ -79,8 +110,13 @@ class Primary:
         self._now = now
         self._administer = administer
         self._fetched: set[tuple[str, bytes]] = set()
+        self._repeats = Repeats()
         self.leasing = Leasing(now, self.perform, self._fill)
         self._leases = self.leasing.leases
+
+    def slots_ended(self) -> None:
+        """This node is primary of some slots no more."""
+        self._repeats.forget()
 
     def holders_changed(self) -> None:
         """Others hold something of our slots: what was fetched may be old."""
@@ -120,10 +156,15 @@ class Primary:
         until: float,
         done: OnDone,
     ) -> None:
-        if isinstance(done, Waiter) and not done.wanted:
-            return  # It was cancelled before it began.
+        origin: bytes | None = None
+        if isinstance(done, Waiter):
+            if not done.wanted:
+                return  # It was cancelled before it began.
+            origin = done.origin
         if isinstance(request, Get):
             done(self._get(bucket, slot, request.key))
+        elif origin is not None and self._was_made(request, origin, done):
+            pass
         elif isinstance(request, Touch):
             self._touch(bucket, slot, request, until, done)
         elif isinstance(request, PutIf):
@@ -141,6 +182,11 @@ class Primary:
             )
 
     # -- settled ----------------------------------------------------------------
+
+    def _was_made(self, request: OfKey, origin: bytes, done: OnDone) -> bool:
+        if not isinstance(request, (Put, PutIf, Touch)):
+            return False
+        return self._repeats.answer(request, origin, done)
 
     def _get(self, bucket: OpenBucket, slot: int, key: bytes) -> Found:
         now = self._now()
@@ -228,11 +274,13 @@ class Primary:
             leases.written(request.bucket, request.key)
         self._clock.observe(request.clock)
         stamp = self._clock.tick()
-        self._writes.begin(
-            Write(
-                bucket, slot, request.key, value, stamp, deadline, until, existed, done
-            )
+        write = Write(
+            bucket, slot, request.key, value, stamp, deadline, until, existed, done
         )
+        origin = done.origin if isinstance(done, Waiter) else None
+        if origin is not None and not isinstance(request, Fill):
+            self._repeats.began(request, origin, write)
+        self._writes.begin(write)
 
     def _remake(
         self, bucket: OpenBucket, slot: int, request: Remake, until: float, done: OnDone
@@ -274,18 +322,15 @@ class Primary:
         if isinstance(request, Remake):
             self._perform_settled(bucket, slot, request, deadline, done)
         elif isinstance(request, Put) and request.value is not None:
-
-            def put(answer: Answer) -> None:
-                self._know(bucket, request.key)
-                done(answer)
-
-            self._perform_settled(bucket, slot, request, deadline, put)
+            knowing = _Knowing(self, bucket, request.key, done)
+            self._perform_settled(bucket, slot, request, deadline, knowing)
         elif (bucket.settings.name, request.key) in self._fetched:
             self._perform_settled(bucket, slot, request, deadline, done)
         else:
             self._fetch(bucket, slot, request, deadline, done)
 
-    def _know(self, bucket: OpenBucket, key: bytes) -> None:
+    def know(self, bucket: OpenBucket, key: bytes) -> None:
+        """What is here of a key of an unsettled slot is up to date."""
         if len(self._fetched) >= FETCHED_MAX:
             self._fetched.clear()
         self._fetched.add((bucket.settings.name, key))
@@ -324,7 +369,7 @@ class Primary:
                 return
             del missing[holder]
             if not missing:
-                self._know(bucket, key)
+                self.know(bucket, key)
                 self.perform(request, slot, deadline, done)
 
         for holder in list(missing):

@@ -52,7 +52,7 @@ class Served(Waiter):
     :ivar table: Of those without an answer, if it is in one.
     """
 
-    __slots__ = ("operation", "table", "_call_id", "_link", "_serving")
+    __slots__ = ("operation", "origin", "table", "_call_id", "_link", "_serving")
 
     def __init__(self, serving: Serving, call_id: int, link: Link) -> None:
         self.wanted = True
@@ -60,6 +60,7 @@ class Served(Waiter):
         self._call_id = call_id
         self._link = link
         self.operation: Cancellable | None = None
+        self.origin: bytes | None = None
         self.table: Table | None = None
 
     def __call__(self, answer: Answer) -> None:
@@ -131,6 +132,8 @@ class Serving:
         if isinstance(request, (AboutKey, AboutBucket)):
             deadline = self._now() + timeout_s
             slot = self._route.slot(request)
+            if not request.hops:
+                served.origin = link.node_key
             operation = self._router.passed_on(request, slot, deadline, served)
         elif isinstance(request, Scan):
             now, claims = self._now(), self._router.claims
@@ -139,7 +142,9 @@ class Serving:
         elif isinstance(request, Watch):
             operation = self._outboxes.ask(link, request, served)
         else:
-            operation = serve_batch(self._router, self._buckets, request, served)
+            operation = serve_batch(
+                self._router, self._buckets, request, served, link.node_key
+            )
         if served.wanted:
             served.operation = operation
             served.table = table

@@ -47,13 +47,12 @@ class Write:
     :ivar began: When it began, monotonic.
     :ivar waiting: Nodes that were sent a copy and have not answered.
     :ivar held: Who holds it, by the link that said so.
-    :ivar stands: Whether it was acknowledged, and the rest of its copies is on
-        the way.
+    :ivar answer: What was answered; then it may still be on the way to some.
     """
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "origin", "began", "waiting", "held", "stands",
+        "done", "origin", "began", "waiting", "held", "answer",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +81,17 @@ class Write:
         self.began = 0.0
         self.waiting: set[bytes] = set()
         self.held: dict[bytes, object] = {}
-        self.stands = False
+        self.answer: Answer | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was acknowledged."""
+        return isinstance(self.answer, Done)
+
+    def end(self, answer: Answer) -> None:
+        """Tell whoever waits."""
+        self.answer = answer
+        self.done(answer)
 
 
 class Writes:
@@ -262,7 +271,7 @@ class Writes:
             self._stand(write, held)
         elif write.bucket.dropped:
             if not write.stands:
-                write.done(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
+                write.end(Refused(UNKNOWN_BUCKET, write.bucket.settings.name))
         else:
             # It is here in any case, and owners may lack it.
             for owner in self._view.owners(write.slot, write.bucket.owners):
@@ -271,16 +280,17 @@ class Writes:
             if not write.stands:
                 self._keep(write)
                 text = "not all owners answered in time"
-                write.done(Refused(INDETERMINATE, text))
+                write.end(Refused(INDETERMINATE, text))
+        # It may be remembered for a while, but not all those bytes.
+        write.value = None
 
     def _stand(self, write: Write, held: Sequence[bytes]) -> None:
         """A version is on as many nodes as its bucket demands: acknowledge it."""
         if write.stands:
             return
-        write.stands = True
         self._keep(write)
         origin = write.origin or self._view.me
-        write.done(Done(write.existed, len(held), write.stamp, origin))
+        write.end(Done(write.existed, len(held), write.stamp, origin))
 
     def _keep(self, write: Write) -> None:
         bucket = write.bucket
