@@ -169,7 +169,7 @@ ANSWERS: list[tuple[Answer, Request, str]] = [
         _COMPARE,
         f"94259200cfffffffffffffffff{_SLOTS}cfffffffffffffffff",
     ),
-    (Lacking((0, 4095)), _OFFER, "92269200cd0fff"),
+    (Lacking((0, 4095), (1,)), _OFFER, "93269200cd0fff9101"),
 ]
 #: What answers a request, if not `Done`.
 _ANSWERED_BY: dict[type, type] = {

@@ -108,6 +108,13 @@ class NemesisTests(NemesisCase):
         self.assertEqual((self.arena.down, self.arena.lives[2]), ([1], 2))
         self.assertEqual(self.nemesis.problems, [])
 
+    def test_one_seed_stays(self) -> None:
+        """Of the nodes that newcomers are told of, one stays."""
+        self.go(Fault(0, 0, "join", (0,)), Fault(0, 0, "join", (0,)), for_s=5.0)
+        for number in (0, 1, 2):
+            self.go(Fault(0, 0, "leave", (number,)), for_s=5.0)
+        self.assertEqual(self.arena.gone, {0, 1})
+
     def test_nodes_bound(self) -> None:
         """No more nodes join than there may be."""
         joins = [Fault(0, 0, "join", (0,))] * NODES_MAX

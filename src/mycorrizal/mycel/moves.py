@@ -76,7 +76,7 @@ class Moves:
             view, nodosum.me.incarnation, lambda: self._clock.last, self._dead
         )
         self.errands = errands = Errands(runtime, ask)
-        leveling = Leveling(errands, now, news)
+        leveling = Leveling(errands, self._clock, now, news)
         self.repair = Repair(
             view, claims, buckets, leveling, errands, runtime.random, now, self._doubted
         )

@@ -5,7 +5,7 @@ What nodes say to each other about slots, and who holds them.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
@@ -126,6 +126,11 @@ class Evict(Message, tag=17):
 
 # -- answers -------------------------------------------------------------------------
 
+_Places: TypeAlias = Annotated[
+    tuple[Annotated[int, Meta(ge=0, lt=PUSHED_MAX)], ...],
+    Meta(max_length=PUSHED_MAX),
+]
+
 
 class Denied(Message):
     """Slots that were promised to a better-ranked node, which is alive."""
@@ -176,9 +181,11 @@ class Compared(Message, tag=37):
 
 
 class Lacking(Message, tag=38):
-    """Which of the versions offered are news, by their places."""
+    """
+    Which of the versions offered are news, by their places.
 
-    places: Annotated[
-        tuple[Annotated[int, Meta(ge=0, lt=PUSHED_MAX)], ...],
-        Meta(max_length=PUSHED_MAX),
-    ]
+    :ivar newer: Of which keys a higher version is here.
+    """
+
+    places: _Places
+    newer: _Places = ()

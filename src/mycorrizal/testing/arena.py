@@ -29,6 +29,7 @@ class Arena(SimCluster):
     :ivar lives: By number, how many processes the node has had.
     :ivar born_at: By number, when its present process began.
     :ivar leaving: The nodes that are being stopped.
+    :ivar seeds: The nodes that all are told of at their start.
     :ivar gone: The nodes that left, or are about to, and do not come back.
     :ivar crashed: The nodes whose last process died.
     :ivar died_at: By number, when that was.
@@ -40,6 +41,7 @@ class Arena(SimCluster):
         self.lives: dict[int, int] = {}
         self.born_at: dict[int, float] = {}
         self.leaving: set[int] = set()
+        self.seeds = frozenset(range(plan.size))
         self.gone: set[int] = set()
         self.crashed: set[int] = set()
         self.died_at: dict[int, float] = {}

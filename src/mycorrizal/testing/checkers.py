@@ -9,7 +9,7 @@ returns one line for each thing that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -96,7 +96,7 @@ def _compare(
     for key in sorted({key for copies in held.values() for key in copies}):
         found = {owner: copies[key] for owner, copies in held.items() if key in copies}
         last = {o: c for o, c in found.items() if c.remaining_s > ABOUT_TO_EXPIRE_S}
-        if not last or _lapsed(name, key, last, by_key):
+        if not last or _lapsed(name, key, last, by_key, evictions):
             continue
         place = f"{name}/{key!r} in slot {slot}"
         lacking = {by_key[owner] for owner in owners - found.keys()}
@@ -122,11 +122,16 @@ def _compare(
 def _lapsed(
     name: str,
     key: bytes,
-    found: dict[bytes, Any],
+    found: dict[bytes, _Copy],
     by_key: dict[bytes, Mycorrizal],
+    evictions: Evictions | None,
 ) -> bool:
     """Whether all that is left is what keeps an older value from coming back."""
+    if any(copy.value is not None for copy in found.values()):
+        return False
+    if evictions is not None:
+        stamp, origin = max(copy.version for copy in found.values())
+        if evictions.has_expired(name, key, (stamp, origin.hex())):
+            return True
     tables = [node.mycel.buckets.by_name.get(name) for node in by_key.values()]
-    return all(copy.value is None for copy in found.values()) and any(
-        table is not None and table.store.lapsed(key) for table in tables
-    )
+    return any(table is not None and table.store.lapsed(key) for table in tables)

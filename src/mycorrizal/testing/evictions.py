@@ -146,6 +146,11 @@ class Evictions:
             if it.version >= version and it.t >= since
         }
 
+    def has_expired(self, bucket: str, key: bytes, version: Version) -> bool:
+        """Whether that version has expired on a node."""
+        expired = self._expired.get((bucket, key), ())
+        return any(it.version == version for it in expired)
+
     def gone_from(
         self, bucket: str, key: bytes, version: Version, since: float
     ) -> set[Mycorrizal]:

@@ -127,7 +127,7 @@ class Nemesis:
         """Let a node die."""
         arena, now = self.arena, self.arena.world.now_s
         if arena.converged():
-            self.conditions.well(now, len(arena.running))
+            self.conditions.well(now, self._staying())
         self._died(number)
         arena.crash(number, how)
         self.conditions.died(now)
@@ -149,16 +149,19 @@ class Nemesis:
 
     def _leave(self, fault: Fault) -> bool:
         number = self._number(fault)
-        staying = len(self.arena.running) - len(self.arena.leaving)
-        if not self._may_stop(number) or staying < 3:
+        # Newcomers find the others by way of those of the beginning.
+        known = self.arena.seeds - self.arena.gone - {number}
+        if not self._may_stop(number) or self._staying() < 3 or not known:
             return False
         self.arena.gone.add(number)
         self._stop(number, lambda: None)
         return True
 
     def _may_stop(self, number: int) -> bool:
-        alone = len(self.arena.running) - len(self.arena.leaving) < 2
-        return self.arena.awake(number) and not alone
+        return self.arena.awake(number) and self._staying() >= 2
+
+    def _staying(self) -> int:
+        return len(self.arena.running) - len(self.arena.leaving)
 
     def _stop(self, number: int, then: Callable[[], object]) -> None:
         node = self.arena[number]
@@ -169,12 +172,12 @@ class Nemesis:
             if alone or self.conditions.splits.since is not None:
                 # Those to whom it should have handed over may be cut off.
                 self.conditions.died(self.arena.world.now_s)
-            staying = [it for it in self.arena.running if it is not node]
-            self.conditions.left(len(staying))
             self._later(0.001, self._look_after, number, node)
             then()
 
         self.arena.leave(number, stopped)
+        # From now on it hands over to those who stay.
+        self.conditions.left(self._staying())
 
     def _look_after(self, number: int, node: Mycorrizal) -> None:
         if self.arena[number] is node and not self.arena.live(number):

@@ -88,7 +88,8 @@ class Watch:
         """Look once."""
         arena = self.arena
         if arena.formed() and arena.converged():
-            self._conditions.well(arena.world.now_s, len(arena.running))
+            staying = len(arena.running) - len(arena.leaving)
+            self._conditions.well(arena.world.now_s, staying)
         self._look_for_groups()
         for number, node in enumerate(arena.nodes):
             if arena.live(number) and arena.hosts[number].state is HostState.UP:

@@ -223,6 +223,18 @@ class OfferTests(ReplicaTestCase):
         assert isinstance(answer, Lacking)
         return answer.places
 
+    def test_newer(self) -> None:
+        """What is higher here is told, too."""
+        self.parts.store(self.key, b"value", 7, origin=A)
+        other = key_in(self.parts.bucket, self.slot, 1)
+        offered = (
+            Offered(other, 6, A),
+            Offered(self.key, 6, A),
+            Offered(self.key, 7, A),
+            Offered(self.key, 7, ME),
+        )
+        self.assertEqual(self.answer(Offer("b", offered)), Lacking((0,), (1, 3)))
+
     def test_news(self) -> None:
         """What is not here, or older here, is news; by stamp, then by origin."""
         self.parts.store(self.key, b"value", 7, origin=A)

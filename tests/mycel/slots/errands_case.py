@@ -92,6 +92,7 @@ class ErrandsTestCase(SynchronousTestCase):
         self.errands = Errands(self.parts.runtime, self.parts.ask)
         self.leveling = Leveling(
             self.errands,
+            self.parts.hybrid,
             self.parts.now,
             lambda: Buckets(self.parts.buckets.entries(), 0),
         )

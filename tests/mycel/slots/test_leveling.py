@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from mycorrizal.mycel.buckets import BucketTable
-from mycorrizal.mycel.messages import Answer, Buckets, Done, Found, Refused
+from mycorrizal.mycel.messages import Answer, Buckets, Done, Fetch, Found, Refused
 from mycorrizal.mycel.slot_messages import Compare, Compared, Lacking, Offer, Push
 from mycorrizal.mycel.slots.fetching import COMPARED_MAX
 from mycorrizal.mycel.slots.leveling import (
@@ -37,9 +37,9 @@ class LevelingTestCase(ErrandsTestCase):
         """Let A have what is here of some slots."""
         bucket = self.parts.bucket
         if every:
-            leveled = level_all(self.leveling, A, bucket, slots)
+            leveled = level_all(self.leveling, A, bucket, slots, take=True)
         else:
-            leveled = self.leveling.level(A, bucket, slots)
+            leveled = self.leveling.level(A, bucket, slots, take=True)
         return Deferred.fromCoroutine(leveled)
 
     def leveled(self, slots: int, *, every: bool = False) -> Leveled | None:
@@ -68,7 +68,9 @@ class LevelingTests(LevelingTestCase):
         (key,) = self.keys(ALL_SLOTS, 1)
         slot = self.parts.store(key, b"value", 7, origin=A, ttl_s=60)
         leveled = self.leveled(1 << slot)
-        self.assertEqual(leveled, Leveled(1 << slot, 1 << slot, self.parts.view.epoch))
+        self.assertEqual(
+            leveled, Leveled(1 << slot, 0, 1 << slot, self.parts.view.epoch)
+        )
         self.assertEqual(self.a.held(key), b"value")
         entry = self.a.buckets.by_name["b"].store.peek(slot, key, 0.0)
         assert entry is not None
@@ -103,15 +105,19 @@ class LevelingTests(LevelingTestCase):
         self.assertEqual(self.requests(Push), [])
 
     def test_newer_there(self) -> None:
-        """What is newer there is left as it is, and is not sent back."""
+        """What is newer there is fetched, with its version and its time."""
         (key,) = self.keys(ALL_SLOTS, 1)
         slot = self.parts.store(key, b"old", 7)
-        self.a.store(key, b"new", 8)
+        self.a.store(key, b"new", 8, ttl_s=60)
         leveled = self.leveled(1 << slot)
         assert leveled is not None
-        self.assertEqual(leveled.slots, 1 << slot)
+        self.assertEqual((leveled.slots, leveled.taken), (1 << slot, 1 << slot))
         self.assertEqual(self.requests(Push), [])
-        self.assertEqual(self.a.held(key), b"new")
+        self.assertEqual((self.a.held(key), self.parts.held(key)), (b"new", b"new"))
+        entry = self.parts.bucket.store.peek(slot, key, 0.0)
+        assert entry is not None
+        self.assertEqual((entry.version, entry.deadline), ((8, A), 60.0))
+        self.assertGreaterEqual(self.parts.hybrid.last, 8)
 
     def test_only_what_is_lacking(self) -> None:
         """Of a slot only what is news there is sent."""
@@ -154,13 +160,13 @@ class LevelingTests(LevelingTestCase):
         self.store(1, slot=1023)
         leveled = self.leveled(ALL_SLOTS, every=True)
         epoch = self.parts.view.epoch
-        self.assertEqual(leveled, Leveled(ALL_SLOTS, ALL_SLOTS, epoch))
+        self.assertEqual(leveled, Leveled(ALL_SLOTS, 0, ALL_SLOTS, epoch))
         self.assertEqual((self.count(0), self.count(1023)), (1, 1))
         self.assertEqual(len(self.requests(Compare)), 1024 // COMPARED_MAX)
 
     def test_no_slots(self) -> None:
         """Of no slots nothing is asked."""
-        self.assertEqual(self.leveled(0, every=True), Leveled(0, 0, 0))
+        self.assertEqual(self.leveled(0, every=True), Leveled(0, 0, 0, 0))
         self.assertEqual(self.asked, [])
 
 
@@ -182,6 +188,17 @@ class TroubleTests(LevelingTestCase):
         """Who does not answer is not known to hold anything."""
         self.store(1)
         self.assertIsNone(self.stop_at(Compare, None))
+
+    def test_newer_and_gone(self) -> None:
+        """What was newer there, and is gone when it is asked for, is let be."""
+        (key,) = self.store(1)
+        store = self.a.buckets.by_name["b"].store
+        store.merge(5, key, b"new", 2**60, A, float("inf"), 0.0)
+        for answer in (Found(None), None):
+            leveled = self.stop_at(Fetch, answer)
+            assert leveled is not None
+            self.assertEqual((leveled.slots, leveled.taken), (1 << 5, 0))
+        self.assertNotEqual(self.parts.held(key), b"new")
 
     def test_nonsense(self) -> None:
         """Nor is one whose answer can't be right."""

@@ -249,7 +249,15 @@ class MergeTests(BucketTestCase):
         self.assertEqual(self.gone, [(b"k", Cause.EXPIRED)])
 
     def test_below_expired(self) -> None:
-        """While an expired value is remembered, an older one is not taken."""
+        """What is over refuses nothing, though its memory is not freed yet."""
+        self.put(b"k", ttl_s=2.0, stamp=9)
+        self.now = 102.0
+        self.assertTrue(self.put(b"k", stamp=8))
+        self.assertEqual(self.bucket.expired, 1)
+
+    def test_below_lapsed(self) -> None:
+        """But where an older one would have lived longer none comes back."""
+        self.put(b"k", stamp=7)
         self.put(b"k", ttl_s=2.0, stamp=9)
         self.now = 102.0
         self.assertFalse(self.put(b"k", stamp=8))

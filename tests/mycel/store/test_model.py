@@ -159,6 +159,9 @@ class BucketMachine(RuleBasedStateMachine):
         """Write or delete, in any order of versions."""
         deadline = self.now + ttl_s
         held = self.model.get(key)
+        if held is not None and held.deadline <= self.now:
+            self.expire(key)
+            held = self.model.get(key)
         version = (stamp, origin)
         taken = self.bucket.merge(
             slot_of(key), key, value, stamp, origin, deadline, self.now
@@ -169,11 +172,6 @@ class BucketMachine(RuleBasedStateMachine):
             assert taken == (version > held.version)
         if not taken:
             return
-        if held is not None and held.deadline <= self.now:
-            self.expire(key)
-            held = self.model.get(key)
-            if held is None and stamp <= self.cleared[slot_of(key)]:
-                return
         if value is None:
             self.outlived.pop(key, None)
         elif held is not None and deadline < held.deadline:

@@ -153,12 +153,15 @@ class Replica:
 
     def _lacking(self, bucket: OpenBucket, offer: Offer) -> Lacking:
         now, store = self._now(), bucket.store
-        places = []
+        places, newer = [], []
         for place, offered in enumerate(offer.entries):
             held = store.peek(slot_of(bucket.seed, offered.key), offered.key, now)
-            if held is None or held.version < (offered.stamp, offered.origin):
+            version = offered.stamp, offered.origin
+            if held is None or held.version < version:
                 places.append(place)
-        return Lacking(tuple(places))
+            elif held.version > version:
+                newer.append(place)
+        return Lacking(tuple(places), tuple(newer))
 
     def _evict(self, bucket: OpenBucket, evict: Evict, life: Life) -> Done:
         now, store = self._now(), bucket.store

@@ -91,7 +91,9 @@ class Dropping:
         for node_key, owned in self._view.owned(bucket.owners).items():
             if not owned & slots:
                 continue
-            found = await level_all(self._leveling, node_key, bucket, owned & slots)
+            found = await level_all(
+                self._leveling, node_key, bucket, owned & slots, take=False
+            )
             if found is None or found.epoch != epoch or self._view.epoch != epoch:
                 slots &= ~owned
             else:

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
+from mycorrizal.clock import HybridClock
 from mycorrizal.mycel.buckets import OpenBucket
 from mycorrizal.mycel.messages import (
     UNKNOWN_BUCKET,
     Buckets,
     Done,
+    Fetch,
+    Found,
     Refused,
+    deadline_of,
     remaining_ms,
 )
 from mycorrizal.mycel.operations.asking import Errands
@@ -51,11 +55,13 @@ class Leveled:
     What another node holds, compared with this one.
 
     :ivar slots: Those of which it holds all, in that version or a higher one.
+    :ivar taken: Those of which it held a higher version, which is here now.
     :ivar steady: Those whose primary, as it sees it, is settled.
     :ivar epoch: Of its view, see `View.epoch`.
     """
 
     slots: int
+    taken: int
     steady: int
     epoch: int
 
@@ -64,9 +70,10 @@ class Leveling:
     """
     The bringing of others up to what this node holds.
 
-    Digests tell which slots differ; of those only, versions are offered, and
-    what is news to the other is pushed.
+    Digests tell which slots differ; of those only, versions are offered, what
+    is news to the other is pushed, and what is higher there is fetched.
 
+    :param clock: Moved up to every stamp that comes.
     :param now: The monotonic clock.
     :param news: The buckets that this node knows.
     """
@@ -74,20 +81,23 @@ class Leveling:
     def __init__(
         self,
         errands: Errands,
+        clock: HybridClock,
         now: Callable[[], float],
         news: Callable[[], Buckets],
     ) -> None:
         self._errands = errands
+        self._clock = clock
         self._now = now
         self._news = news
 
     async def level(
-        self, node_key: bytes, bucket: OpenBucket, slots: int
+        self, node_key: bytes, bucket: OpenBucket, slots: int, *, take: bool
     ) -> Leveled | None:
         """
         Let a node have what this one holds of some slots of a bucket.
 
         :param slots: `COMPARED_MAX` at most.
+        :param take: Whether this node wants what is higher there.
         :return: None if it did not answer, or the bucket was news to it.
         """
         name = bucket.settings.name
@@ -95,30 +105,39 @@ class Leveling:
         each = slots_of(slots)
         if not isinstance(answer, Compared) or len(answer.digests) != len(each):
             return None
-        level = slots
+        level, taken = slots, NO_SLOTS
         for slot, digest in zip(each, answer.digests, strict=True):
             if digest == bucket.store.digest(slot, self._now()):
                 continue
-            if not await self._level_slot(node_key, bucket, slot):
+            newer = await self._level_slot(node_key, bucket, slot, take)
+            if newer is None:
                 level &= ~(1 << slot)
-        return Leveled(level, from_bytes(answer.steady), answer.epoch)
+            elif newer:
+                taken |= 1 << slot
+        return Leveled(level, taken, from_bytes(answer.steady), answer.epoch)
 
     async def _asked(
-        self, node_key: bytes, request: Compare | Offer | Push
+        self, node_key: bytes, request: Compare | Offer | Push | Fetch
     ) -> object | None:
         answer = await self._errands.ask(node_key, request, LEVEL_TIMEOUT_S)
         if isinstance(answer, Refused) and answer.reason == UNKNOWN_BUCKET:
             await self._errands.ask(node_key, self._news(), LEVEL_TIMEOUT_S)
         return answer
 
-    async def _level_slot(self, node_key: bytes, bucket: OpenBucket, slot: int) -> bool:
-        store, name, after = bucket.store, bucket.settings.name, b""
+    async def _level_slot(
+        self, node_key: bytes, bucket: OpenBucket, slot: int, take: bool
+    ) -> int | None:
+        """How many higher versions came; None if it did not answer."""
+        store, name, after, taken = bucket.store, bucket.settings.name, b"", 0
         while found := store.scan(slot, after, PUSH_ENTRIES):
             after = found[-1].key
             offered = tuple(Offered(it.key, it.stamp, it.origin) for it in found)
             answer = await self._asked(node_key, Offer(name, offered))
             if not isinstance(answer, Lacking):
-                return False
+                return None
+            newer = answer.newer if take else ()
+            for key in [found[it].key for it in newer if it < len(found)]:
+                taken += await self._take(node_key, bucket, slot, key)
             lacking = [found[it] for it in answer.places if it < len(found)]
             # By key: an entry belongs to its store, which changes it meanwhile.
             for keys in [[it.key for it in part] for part in cut(lacking)]:
@@ -126,8 +145,22 @@ class Leveling:
                 held = [store.peek(slot, key, now) for key in keys]
                 push = Push(name, pushed([it for it in held if it is not None], now))
                 if not isinstance(await self._asked(node_key, push), Done):
-                    return False
-        return True
+                    return None
+        return taken
+
+    async def _take(
+        self, node_key: bytes, bucket: OpenBucket, slot: int, key: bytes
+    ) -> bool:
+        """Take the version of a key that another holds."""
+        found = await self._asked(node_key, Fetch(bucket.settings.name, key))
+        if not isinstance(found, Found) or not found.stamp:
+            return False
+        self._clock.observe(found.stamp)
+        now = self._now()
+        deadline = deadline_of(found.remaining_ms, now)
+        return bucket.take(
+            slot, key, found.value, found.stamp, found.origin, deadline, now
+        )
 
 
 def cut(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -155,15 +188,16 @@ def pushed(entries: Iterable[Entry], now: float) -> tuple[Pushed, ...]:
 
 
 async def level_all(
-    leveling: Leveling, node_key: bytes, bucket: OpenBucket, slots: int
+    leveling: Leveling, node_key: bytes, bucket: OpenBucket, slots: int, *, take: bool
 ) -> Leveled | None:
     """As `Leveling.level`, for any number of slots."""
-    level, steady, epoch = NO_SLOTS, NO_SLOTS, 0
+    level, taken, steady, epoch = NO_SLOTS, NO_SLOTS, NO_SLOTS, 0
     for part in parts_of(slots, COMPARED_MAX):
-        found = await leveling.level(node_key, bucket, part)
+        found = await leveling.level(node_key, bucket, part, take=take)
         if found is None:
             return None
         level |= found.slots
+        taken |= found.taken
         steady |= found.steady
         epoch = found.epoch
-    return Leveled(level, steady, epoch)
+    return Leveled(level, taken, steady, epoch)

@@ -186,7 +186,7 @@ class Repair:
         place = bucket.settings.name, node_key
         self._missed[place] = NO_SLOTS
         try:
-            found = await level_all(self._leveling, node_key, bucket, slots)
+            found = await level_all(self._leveling, node_key, bucket, slots, take=True)
         finally:
             missed = self._missed.pop(place)
         if found is None:
@@ -198,4 +198,7 @@ class Repair:
         if doubtful and found.epoch == self._view.epoch:
             self._doubted(node_key, doubtful)
         self._level[place] = self._level.get(place, NO_SLOTS) | still
+        if found.taken:
+            # What it held, and this node did not, is news to other owners.
+            self.fetches(found.taken)
         return found.slots == slots

@@ -129,12 +129,13 @@ class Bucket(SlotTable):
             else:
                 self.puts += 1
             held = self._add(slot, key, value, stamp, origin, deadline, now)
+        elif held.deadline <= now:
+            # What is over refuses nothing, whether it was freed by now or not.
+            self._expire(held, now)
+            return self.merge(slot, key, value, stamp, origin, deadline, now)
         elif stamp <= held.stamp and (stamp < held.stamp or origin <= held.origin):
             self.refused += 1
             return False
-        elif held.deadline <= now:
-            self._expire(held, now)
-            return self.merge(slot, key, value, stamp, origin, deadline, now)
         else:
             self._replace(held, value, stamp, origin, deadline, now)
         if self.size_bytes > self._bytes_max or self.entries > self._entries_max:
