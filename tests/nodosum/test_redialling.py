@@ -35,7 +35,7 @@ class RedialTests(SynchronousTestCase):
         """Links that come up and break; the pause after each."""
         pauses, now = [], 0.0
         for _ in range(times):
-            redialling.linked(self.peer, now)
+            redialling.linked(self.peer, self.peer.life, now)
             now += lasting_s
             redialling.lost(self.peer, now, at_most)
             pauses.append(self.peer.dial_at - now)
@@ -51,10 +51,18 @@ class RedialTests(SynchronousTestCase):
         self.assertEqual(pauses, [0, 1, 2, 4, 8, 16, 32, 60, 60, 60])
         self.assertEqual(FLAP_PAUSE_MAX_S, 60)
 
+    def test_another_life(self) -> None:
+        """A node that dies again and again is dialled at once each time (F9)."""
+        for life in range(2, 8):
+            redialling.linked(self.peer, life, 0.0)
+            self.peer.life = life
+            redialling.lost(self.peer, 2.0, at_most)
+            self.assertEqual(self.peer.dial_at, 2.0)
+
     def test_pauses_are_jittered(self) -> None:
         """No two nodes dial a flapping one in step (F56)."""
         self.peer.flaps = 4
-        redialling.linked(self.peer, 0.0)
+        redialling.linked(self.peer, self.peer.life, 0.0)
         redialling.lost(self.peer, 1.0, lambda: 0.0)
         self.assertEqual(self.peer.dial_at, 1.0 + 4.0)
 
@@ -100,7 +108,7 @@ class RedialTests(SynchronousTestCase):
         self.assertEqual(redialling.dial(self.peer).address, THREE)
         self.assertFalse(redialling.refused(self.peer, THREE))
         self.assertEqual(redialling.dial(self.peer).address, ONE)
-        redialling.linked(self.peer, 1.0)
+        redialling.linked(self.peer, self.peer.life, 1.0)
         self.assertTrue(redialling.refused(self.peer, ONE))
 
     def test_unknown_address(self) -> None:

@@ -161,11 +161,11 @@ class Membership:
     ) -> tuple[Effect, ...]:
         reborn = peer.member and peer.life != link.incarnation
         events = peer.step(PeerInput.DIED, now) if reborn else ()
+        redialling.linked(peer, link.incarnation, now)
         peer.up, peer.life = True, link.incarnation
         peer.node_id, peer.host = welcome.node_id, welcome.host
         peer.labels, peer.version = welcome.labels, welcome.version
         peer.leaving = welcome.leaving
-        redialling.linked(peer, now)
         peer.hearsay.refused_at = None
         dialled = () if link.dialled is None else (link.dialled,)
         peer.addresses = distinct(welcome.addresses, dialled)

@@ -28,8 +28,12 @@ FLAP_PAUSE_MAX_S = 60.0
 Random = Callable[[], float]
 
 
-def linked(peer: Peer, now: float) -> None:
-    """A link to the peer has come up."""
+def linked(peer: Peer, incarnation: int, now: float) -> None:
+    """A link to the peer has come up, maybe in another life of it."""
+    if incarnation != peer.life:
+        # It was not the network: whether the next life is over, too, is to be
+        # known at once.
+        peer.flaps = 0
     peer.up_at = now
     peer.dials, peer.dial_at = 0, float("inf")
     peer.refused.clear()
