@@ -52,7 +52,7 @@ class RedialTests(SynchronousTestCase):
         self.assertEqual(FLAP_PAUSE_MAX_S, 60)
 
     def test_another_life(self) -> None:
-        """A node that dies again and again is dialled at once each time (F9)."""
+        """A node that dies again and again is dialled at once each time."""
         for life in range(2, 8):
             redialling.linked(self.peer, life, 0.0)
             self.peer.life = life
