@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.task import LoopingCall, deferLater
 
 from mycorrizal.errors import LocalProtocolError, MycorrizalError, NotRunning, PeerBusy
@@ -50,8 +50,13 @@ CONNECT_TIMEOUT_S = 1.0
 PADDING_BYTES_MAX = 2048
 #: Times to live of the keys that have one.
 TTLS_S = (1.0, 2.0, 4.0)
+#: Questions of one connection that wait for their answers, where there are many.
+ASKED_AT_ONCE = 200
 #: Errors of a node after which nothing was written.
 _HARMLESS = {"UnknownBucket", "KeyTooLarge", "ValueTooLarge", "PeerBusy"}
+
+
+Elsewhere = Callable[[PulseClient], Awaitable[PulseClient]]
 
 
 class Access:
@@ -80,6 +85,29 @@ class Access:
             client.abort()
         return status if isinstance(status, Status) else None
 
+    async def fill(self, address: str, keys: Sequence[str]) -> None:
+        """Put a value under each of many keys through one node."""
+        await self._all(address, [AskPut(BUCKET, key, b"x" * 100, 0) for key in keys])
+
+    async def count(self, address: str, keys: Sequence[str]) -> int:
+        """How many of these keys have a value, asked through one node."""
+        replies = await self._all(address, [AskGet(BUCKET, key) for key in keys])
+        return sum(isinstance(it, Value) and it.value is not None for it in replies)
+
+    async def _all(self, address: str, questions: Sequence[Any]) -> list[Any]:
+        client, replies = self.client(address), list[Any]()
+        try:
+            await client.connect(5.0)
+            for begin in range(0, len(questions), ASKED_AT_ONCE):
+                asked = [
+                    client.ask(question, ASK_TIMEOUT_S)
+                    for question in questions[begin : begin + ASKED_AT_ONCE]
+                ]
+                replies += await gatherResults(asked, consumeErrors=True)
+        finally:
+            client.abort()
+        return replies
+
     async def sweep(
         self, name: str, address: str, keys: Sequence[str], journal: Journal
     ) -> None:
@@ -106,10 +134,13 @@ async def ask(
     key: str,
     value: str | None = None,
     ttl_s: float | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> bool:
     """
     Ask one thing, and record it.
 
+    :param elsewhere: Another connection, for a read that a node refuses because
+        it is being stopped.
     :return: Whether the connection is still good.
     """
     question: AskGet | AskPut | AskDelete = AskGet(BUCKET, key)
@@ -120,7 +151,10 @@ async def ask(
         question = AskDelete(BUCKET, key)
     number = journal.begin(name, op, key, value, ttl_s=ttl_s, timeout_s=ASK_TIMEOUT_S)
     try:
-        reply = await client.ask(question, ASK_TIMEOUT_S)
+        if op == "get" and elsewhere is not None:
+            reply = await _read(client, question, elsewhere)
+        else:
+            reply = await client.ask(question, ASK_TIMEOUT_S)
     except MycorrizalError as error:
         # With some errors nothing was sent; a read never has an effect.
         sent = not isinstance(error, (NotRunning, LocalProtocolError, PeerBusy))
@@ -139,6 +173,18 @@ async def ask(
     else:
         journal.end(number, INFO, error=f"answered {reply}")
     return True
+
+
+async def _read(client: PulseClient, question: Any, elsewhere: Elsewhere) -> Any:
+    """Read at a node that is not being stopped."""
+    while True:
+        try:
+            reply = await client.ask(question, ASK_TIMEOUT_S)
+        except NotRunning:
+            reply = Failed(NotRunning.__name__, "")
+        if not isinstance(reply, Failed) or reply.error != NotRunning.__name__:
+            return reply
+        client = await elsewhere(client)
 
 
 class Client:
@@ -213,6 +259,20 @@ class Client:
             self._client = None
             client.abort()
 
+    async def _elsewhere(self, client: PulseClient) -> PulseClient:
+        """
+        Go to the next node; this one is being stopped.
+
+        :raises MycorrizalError: No other takes us.
+        """
+        self._lost(client)
+        until = time.monotonic() + ASK_TIMEOUT_S
+        while self._client is None:
+            if time.monotonic() > until:
+                raise MycorrizalError("no node takes us")
+            await deferLater(self._access.reactor, RECONNECT_S)
+        return self._client
+
     async def _get(self, client: PulseClient) -> None:
         key = self._random.choice(self._all)
         await self._perform(client, "get", key, None, None)
@@ -237,7 +297,10 @@ class Client:
         ttl_s: float | None,
     ) -> None:
         began_at = time.monotonic()
-        if not await ask(client, self._journal, self.name, op, key, value, ttl_s):
+        good = await ask(
+            client, self._journal, self.name, op, key, value, ttl_s, self._elsewhere
+        )
+        if not good:
             self._lost(client)
         self.latencies_s.append(time.monotonic() - began_at)
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -276,18 +276,19 @@ class Cluster:
             found.update({f"n{other}": float("inf") for other in missing})
         return found
 
-    async def settled(self, limit_s: float = SETTLE_LIMIT_S) -> float:
+    async def settled(
+        self, limit_s: float = SETTLE_LIMIT_S, numbers: Sequence[int] = ()
+    ) -> float:
         """
-        Wait until all nodes see all others and each value has its copies.
+        Wait until nodes see each other and each value has its copies.
 
+        :param numbers: Of the nodes; all, unless told.
         :raises AssertionError: They don't; says who lacks what.
         """
         began_at = time.monotonic()
-        calm = 0
+        calm, numbers = 0, numbers or self.numbers
         while calm < 2:
-            problems = [
-                problem for n in self.numbers for problem in await self._problems(n)
-            ]
+            problems = [it for n in numbers for it in await self._problems(n, numbers)]
             # Twice in a row: one node may be asked before the news reach it.
             calm = 0 if problems else calm + 1
             if problems and time.monotonic() - began_at > limit_s:
@@ -295,13 +296,13 @@ class Cluster:
             await self.pause(0.1)
         return time.monotonic() - began_at
 
-    async def _problems(self, number: int) -> list[str]:
+    async def _problems(self, number: int, numbers: Sequence[int]) -> list[str]:
         status = await self.access.status(self.address(number))
         if status is None:
             return [f"n{number} does not answer"]
         alive = sorted(m.id for m in status.members if m.state == "alive")
         problems = []
-        if alive != [f"n{n}" for n in self.numbers]:
+        if alive != [f"n{n}" for n in numbers]:
             problems.append(f"n{number} sees {','.join(alive)}")
         if status.under_replicated:
             problems.append(f"n{number}: {status.under_replicated} slots lack copies")

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 import msgspec
 
-from mycorrizal.testing.history import INVOKE, OK, History, Record
+from mycorrizal.testing.history import FAIL, INVOKE, OK, History, Record
 
 #: The one bucket of all runs.
 BUCKET: Final = "faults"
@@ -77,6 +77,10 @@ class Journal:
             value=value, copies=copies, existed=existed, error=error,
         )  # fmt: skip
         self._write()
+
+    def failed(self, op: str) -> list[str]:
+        """The errors with which operations of a kind have failed so far."""
+        return [it.error for it in self.records if it.op == op and it.type == FAIL]
 
     def event(self, text: str) -> None:
         """The nemesis did something."""

@@ -18,6 +18,10 @@ CUT_S = 8.0
 #: A pause that is longer may be taken for a death: dead after 5 s.
 SHORT_PAUSE_S = 4.0
 PAUSE_S_MAX = 20.0
+#: Values of 100 bytes that a node's death leaves with one copy, and how soon they
+#: have two again.
+FILL_KEYS = 10_000
+REFILL_S_MAX = 10.0
 #: What clocks are set to, from the true time.
 CLOCK_STEPS_S = (3600, -3600, 0, 30, -30, 2, -2, 0)
 
@@ -36,6 +40,30 @@ async def crash(stage: Stage) -> None:
                 cluster.nodes[number].kill()
                 stage.detected("crash", await cluster.seen_dead(number, since))
             await stage.pause(stage.random.uniform(0.0, 1.5))
+            cluster.start(number)
+
+
+async def refill(stage: Stage) -> None:
+    """Kill -9 of a node with its share of many keys, until all have two copies."""
+    cluster, keys = stage.cluster, [f"fill-{number}" for number in range(FILL_KEYS)]
+    await cluster.access.fill(cluster.address(cluster.numbers[0]), keys)
+    while stage.goes_on():
+        number = stage.random.choice(cluster.numbers)
+        others = cluster.others(number)
+        since = cluster.log_sizes(others)
+        async with stage.fault(f"kill n{number}", partition=False):
+            with stage.journal.window("death not seen", partition=False):
+                began_at = time.monotonic()
+                cluster.nodes[number].kill()
+                stage.detected("crash", await cluster.seen_dead(number, since))
+            await cluster.settled(numbers=others)
+            took_s = round(time.monotonic() - began_at, 2)
+            stage.detected("copies back", {f"n{number}": took_s})
+            if took_s > REFILL_S_MAX:
+                stage.problems.append(f"copies were back after {took_s} s only")
+            found = await cluster.access.count(cluster.address(others[0]), keys)
+            if found != FILL_KEYS:
+                stage.problems.append(f"{found} of {FILL_KEYS} keys are left")
             cluster.start(number)
 
 
@@ -94,11 +122,14 @@ async def restart(stage: Stage) -> None:
 
 
 async def rolling_restart(stage: Stage) -> None:
-    """A restart of each node, one after the other, each when all is well."""
+    """A restart of each node, one after the other; no read may fail."""
     while stage.goes_on():
         for number in stage.cluster.numbers:
             async with stage.fault(f"roll n{number}", partition=False):
                 await _restart(stage, number)
+    failed = stage.journal.failed("get")
+    if failed:
+        stage.problems.append(f"{len(failed)} reads failed: {failed[:3]}")
 
 
 async def clock(stage: Stage) -> None:
@@ -259,9 +290,10 @@ async def half_open(stage: Stage) -> None:
 
 NEMESES = (
     Nemesis("crash", crash, "loopback"),
+    Nemesis("refill", refill, "loopback"),
     Nemesis("pause", pause, "loopback"),
     Nemesis("restart", restart, "loopback"),
-    Nemesis("rolling-restart", rolling_restart, "loopback"),
+    Nemesis("rolling-restart", rolling_restart, "loopback", nodes=5),
     Nemesis("clock", clock, "loopback", why_not=clock_can_be_faked, fake_clocks=True),
     Nemesis("halves", halves, "namespaces", nodes=5, why_not=why_not),
     Nemesis("ring", ring, "namespaces", nodes=5, why_not=why_not),

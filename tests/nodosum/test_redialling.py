@@ -30,12 +30,13 @@ class RedialTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.peer = Peer(node_key_of("b"), 1, 0.0, (ONE, TWO, THREE))
+        self.peer.life = 1
 
     def flap(self, times: int, lasting_s: float) -> list[float]:
         """Links that come up and break; the pause after each."""
         pauses, now = [], 0.0
         for _ in range(times):
-            redialling.linked(self.peer, self.peer.life, now)
+            redialling.linked(self.peer, 1, now)
             now += lasting_s
             redialling.lost(self.peer, now, at_most)
             pauses.append(self.peer.dial_at - now)
@@ -62,7 +63,7 @@ class RedialTests(SynchronousTestCase):
     def test_pauses_are_jittered(self) -> None:
         """No two nodes dial a flapping one in step (F56)."""
         self.peer.flaps = 4
-        redialling.linked(self.peer, self.peer.life, 0.0)
+        redialling.linked(self.peer, 1, 0.0)
         redialling.lost(self.peer, 1.0, lambda: 0.0)
         self.assertEqual(self.peer.dial_at, 1.0 + 4.0)
 
@@ -108,7 +109,7 @@ class RedialTests(SynchronousTestCase):
         self.assertEqual(redialling.dial(self.peer).address, THREE)
         self.assertFalse(redialling.refused(self.peer, THREE))
         self.assertEqual(redialling.dial(self.peer).address, ONE)
-        redialling.linked(self.peer, self.peer.life, 1.0)
+        redialling.linked(self.peer, 1, 1.0)
         self.assertTrue(redialling.refused(self.peer, ONE))
 
     def test_unknown_address(self) -> None:
