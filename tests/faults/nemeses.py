@@ -11,6 +11,7 @@ from itertools import permutations
 
 from tests.faults.cluster import clock_can_be_faked
 from tests.faults.namespaces import why_not
+from tests.faults.results import BARS_S
 from tests.faults.stage import Nemesis, Stage
 
 #: Longer than a silent node is held for alive.
@@ -18,10 +19,8 @@ CUT_S = 8.0
 #: A pause that is longer may be taken for a death: dead after 5 s.
 SHORT_PAUSE_S = 4.0
 PAUSE_S_MAX = 20.0
-#: Values of 100 bytes that a node's death leaves with one copy, and how soon they
-#: have two again.
+#: Values of 100 bytes, a part of which a node's death leaves with one copy.
 FILL_KEYS = 10_000
-REFILL_S_MAX = 10.0
 #: What clocks are set to, from the true time.
 CLOCK_STEPS_S = (3600, -3600, 0, 30, -30, 2, -2, 0)
 
@@ -59,7 +58,7 @@ async def refill(stage: Stage) -> None:
             await cluster.settled(numbers=others)
             took_s = round(time.monotonic() - began_at, 2)
             stage.detected("copies back", {f"n{number}": took_s})
-            if took_s > REFILL_S_MAX:
+            if took_s > BARS_S["copies back"]:
                 stage.problems.append(f"copies were back after {took_s} s only")
             found = await cluster.access.count(cluster.address(others[0]), keys)
             if found != FILL_KEYS:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 #: Detections that are slower are reported, on a quiet machine as a problem.
-BARS_S = {"crash": 1.0, "hang": 5.0, "black hole": 5.0}
+BARS_S = {"crash": 1.0, "hang": 5.0, "black hole": 5.0, "copies back": 10.0}
 #: Exit codes, besides 0: something was not sound; not all was run.
 NOT_SOUND, NOT_ALL = 1, 3
 #: Findings of one nemesis that are printed; the file has all.
@@ -112,7 +112,7 @@ def describe(name: str, result: dict[str, Any]) -> str:
         bar = BARS_S[kind]
         late = sum(1 for seconds in times if seconds > bar)
         lines.append(
-            f"   {kind} seen by all after {sorted(times)} s; "
+            f"   {kind} after {sorted(times)} s; "
             f"{late} of {len(times)} over {bar:g} s"
         )
     lines += [f"   problem: {problem}" for problem in result["problems"]]
