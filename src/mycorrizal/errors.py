@@ -303,6 +303,13 @@ class Indeterminate(CacheError):
     """
 
 
+class CacheUnavailable(CacheError):
+    """
+    No node that could have done the call was reached in time: it was not done,
+    and won't be.
+    """
+
+
 class Degraded(CacheError):
     """
     A value was written, but fewer nodes hold it than the caller demanded:

@@ -112,8 +112,7 @@ def describe(name: str, result: dict[str, Any]) -> str:
         bar = BARS_S[kind]
         late = sum(1 for seconds in times if seconds > bar)
         lines.append(
-            f"   {kind} after {sorted(times)} s; "
-            f"{late} of {len(times)} over {bar:g} s"
+            f"   {kind} after {sorted(times)} s; {late} of {len(times)} over {bar:g} s"
         )
     lines += [f"   problem: {problem}" for problem in result["problems"]]
     for kind in ("findings", "excused"):

@@ -233,7 +233,7 @@ class Refused(Message, tag=34):
     It was not done.
 
     :ivar reason: unknown_bucket, conflict, too_many, senseless, busy,
-        not_owner, indeterminate, promised or load_failed.
+        not_owner, indeterminate, unreached, promised or load_failed.
     :ivar promised: The node that a slot was promised to, and its incarnation.
     """
 
@@ -249,6 +249,8 @@ SENSELESS: Final = "senseless"
 BUSY: Final = "busy"
 NOT_OWNER: Final = "not_owner"
 INDETERMINATE: Final = "indeterminate"
+#: It was not done: its primary could not be reached in time.
+UNREACHED: Final = "unreached"
 #: A copy was not taken: its slot was promised to another node.
 PROMISED: Final = "promised"
 #: The loader of the node that was to load has failed.

@@ -7,11 +7,11 @@ from __future__ import annotations
 from mycorrizal.mycel.config import BUCKETS_MAX
 from mycorrizal.mycel.messages import (
     CONFLICT,
-    INDETERMINATE,
     NEVER,
     NOT_OWNER,
     TOO_MANY,
     UNKNOWN_BUCKET,
+    UNREACHED,
     Answer,
     Buckets,
     Copy,
@@ -156,13 +156,13 @@ class UnsettledTests(PrimaryTestCase):
         self.assertEqual(self.answers, [Found(b"theirs", 7, A, NEVER)])
 
     def test_silence_until_the_end(self) -> None:
-        """If holders say nothing in time, the read is indeterminate, once."""
+        """If holders say nothing in time, the read is not done, once."""
         self.perform(self.get())
         self.parts.clock.advance(5)
         self.answer_both(None, None)
         (refused,) = self.answers
         assert isinstance(refused, Refused)
-        self.assertEqual(refused.reason, INDETERMINATE)
+        self.assertEqual(refused.reason, UNREACHED)
         self.perform(self.get())
         self.assertEqual(len(self.ask.asked), 2)
 

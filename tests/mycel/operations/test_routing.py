@@ -11,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.mycel.messages import (
+    BUSY,
     INDETERMINATE,
     NOT_OWNER,
+    UNREACHED,
     Answer,
     Done,
     Found,
@@ -271,14 +273,38 @@ class RouteTests(RouterTestCase):
         self.assertEqual(self.answers, [Done(False, 2, 7, A)])
 
     def test_no_link(self) -> None:
-        """Without a link the operation waits, and becomes indeterminate in time."""
+        """Without a link the operation waits, and in time is known not to be done."""
         self.links.clear()
         self.route()
         while self.parts.now() < 5 - 2 * RETRY_S:
             self.turn()
             self.assertEqual(self.answers, [])
         self.turn(2 * RETRY_S)
-        self.assertEqual(self.answers, [Refused(INDETERMINATE, "no answer in time")])
+        refused = Refused(UNREACHED, "no primary was reached in time")
+        self.assertEqual(self.answers, [refused])
+
+    def test_lost_and_refused(self) -> None:
+        """If a node was lost that may have done it, no other's refusal is certain."""
+        for refusal in (Refused(UNREACHED), Refused(BUSY, "1")):
+            self.sender.calls.clear()
+            self.route()
+            self.sender.calls[0].reply(LINK_LOST, b"")
+            self.turn(RETRY_S)
+            self.sender.calls[1].answer(refusal)
+            refused = self.answers.pop()
+            assert isinstance(refused, Refused)
+            self.assertEqual(refused.reason, INDETERMINATE)
+
+    def test_lost_and_not_reached(self) -> None:
+        """Nor is it certain if nobody is reached after that."""
+        self.route()
+        self.sender.calls[0].reply(LINK_LOST, b"")
+        self.links.clear()
+        while self.parts.now() < 5:
+            self.turn()
+        (refused,) = self.answers
+        assert isinstance(refused, Refused)
+        self.assertEqual(refused.reason, INDETERMINATE)
 
     def test_time_out(self) -> None:
         """A call that times out is indeterminate."""

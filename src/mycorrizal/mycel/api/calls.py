@@ -15,6 +15,7 @@ from mycorrizal.errors import (
     BucketConflict,
     CacheBusy,
     CacheError,
+    CacheUnavailable,
     ConfigError,
     Indeterminate,
     MycorrizalError,
@@ -37,6 +38,7 @@ from mycorrizal.mycel.messages import (
     SENSELESS,
     TOO_MANY,
     UNKNOWN_BUCKET,
+    UNREACHED,
     Answer,
     OfKey,
     One,
@@ -261,6 +263,8 @@ class Calls:
             return CacheBusy("at the node that owns the key", int(text))
         if not self.running:
             return NotRunning("the cache")
+        if reason == UNREACHED:
+            return CacheUnavailable(f"not done within {timeout_s:g} s: {text}")
         return Indeterminate(f"no answer within {timeout_s:g} s: {text or reason}")
 
     def stop(self) -> None:

@@ -15,9 +15,9 @@ from mycorrizal.mycel.fields import AboutBucket
 from mycorrizal.mycel.messages import (
     BUSY,
     DEFAULT_TTL,
-    INDETERMINATE,
     NOT_OWNER,
     UNKNOWN_BUCKET,
+    UNREACHED,
     Answer,
     Done,
     Fetch,
@@ -365,7 +365,7 @@ class Primary:
                     ask(holder)
                 else:
                     missing.clear()
-                    done(Refused(INDETERMINATE, "not all who may have it answered"))
+                    done(Refused(UNREACHED, "not all who may have it answered"))
                 return
             del missing[holder]
             if not missing:

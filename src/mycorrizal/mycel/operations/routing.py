@@ -11,8 +11,10 @@ from typing import Protocol
 import msgspec
 
 from mycorrizal.mycel.messages import (
+    BUSY,
     INDETERMINATE,
     NOT_OWNER,
+    UNREACHED,
     Answer,
     Asked,
     Done,
@@ -260,7 +262,9 @@ class Operation(Waiter):
     def _retry(self) -> None:
         router = self._router
         if router.runtime.now() + RETRY_S >= self._deadline:
-            self.end(Refused(INDETERMINATE, "no answer in time"))
+            # Whoever was asked has refused it, or was lost and may have done it.
+            reason = INDETERMINATE if self._lost else UNREACHED
+            self.end(Refused(reason, "no primary was reached in time"))
         else:
             router.try_later(self)
 
@@ -313,7 +317,9 @@ class Operation(Waiter):
 
 
 def _not_written(request: Routed, answer: Answer) -> bool:
-    """Whether a conditional write was not done."""
+    """Whether somebody says that a write was not done, but for all others."""
+    if isinstance(answer, Refused):
+        return answer.reason in (UNREACHED, BUSY)
     return (
         isinstance(request, PutIf)
         and isinstance(answer, Done)
