@@ -76,20 +76,20 @@ REQUESTS: list[tuple[Request, str]] = [
     (Get("b", b"k", 2), "9401a162c4016b02"),
     (
         Put("b", b"k", b"v", NEVER, 256),
-        "9702a162c4016bc40176ffcd010000",
+        "9802a162c4016bc40176ffcd010000c0",
     ),
     (
-        Put("b", b"k", None, 0, 2**63 - 1, 1),
-        "9702a162c4016bc000cf7fffffffffffffff01",
+        Put("b", b"k", None, 0, 2**63 - 1, 1, ORIGIN),
+        f"9802a162c4016bc000cf7fffffffffffffff01{_ORIGIN}",
     ),
-    (Touch("b", b"k", 60000, 0), "9603a162c4016bcdea600000"),
+    (Touch("b", b"k", 60000, 0), "9703a162c4016bcdea600000c0"),
     (
         CreateBucket("s", NEVER, 100000, None, 1, 5),
         "9904a173ffce000186a0c0010500a3616c6c",
     ),
     (
         PutIf("b", b"k", b"v", 0, True, 7),
-        "9828a162c4016bc4017600c30700",
+        "9928a162c4016bc4017600c30700c0",
     ),
     (AlterBucket("s", 1000, 0, None, 2, "one", 5), "9929a173cd03e800c002a36f6e650500"),
     (ClearBucket("s", 5, 1), "942aa1730501"),

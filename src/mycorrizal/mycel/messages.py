@@ -8,7 +8,7 @@ each message that can lead to a write carries its sender's clock.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -76,7 +76,12 @@ class Get(AboutKey, tag=1):
 
 
 class Put(AboutKey, tag=2):
-    """Write a value, or delete it (None).  Answered by `Done`."""
+    """
+    Write a value, or delete it (None).  Answered by `Done`.
+
+    :ivar clock: Of who asks; no other operation of that node has the same.
+    :ivar origin: Who asks, if this was passed on.
+    """
 
     bucket: BucketName
     key: Key
@@ -84,22 +89,32 @@ class Put(AboutKey, tag=2):
     ttl_ms: Milliseconds
     clock: Stamp
     hops: Hops = 0
+    origin: Origin | None = None
 
 
 class Touch(AboutKey, tag=3):
-    """Give a value another time to live.  Answered by `Done`."""
+    """
+    Give a value another time to live.  Answered by `Done`.
+
+    :ivar clock: As in `Put`.
+    :ivar origin: As in `Put`.
+    """
 
     bucket: BucketName
     key: Key
     ttl_ms: Milliseconds
     clock: Stamp
     hops: Hops = 0
+    origin: Origin | None = None
 
 
 class PutIf(AboutKey, tag=40):
     """
     Write a value if there is one, or if there is none.  Answered by `Done`;
     it was written if `Done.existed` is `if_present`.
+
+    :ivar clock: As in `Put`.
+    :ivar origin: As in `Put`.
     """
 
     bucket: BucketName
@@ -109,6 +124,7 @@ class PutIf(AboutKey, tag=40):
     if_present: bool
     clock: Stamp
     hops: Hops = 0
+    origin: Origin | None = None
 
 
 class Remake(AboutKey, tag=20):
@@ -125,6 +141,10 @@ class Remake(AboutKey, tag=20):
     remaining_ms: Milliseconds
     existed: bool
     hops: Hops = 0
+
+
+#: What is made once, however often its caller asks.
+Repeatable: TypeAlias = Put | PutIf | Touch
 
 
 # -- asked of the node that is primary of several slots ------------------------------

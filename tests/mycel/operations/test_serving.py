@@ -36,7 +36,7 @@ from mycorrizal.mycel.operations.serving import Serving, Slots
 from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.nodosum import Link
 from tests.mycel.operations.test_routing import FakeLink, RouterTestCase
-from tests.mycel.parts import ME, A, B, key_in, slot_owned_by
+from tests.mycel.parts import ME, A, B, C, key_in, slot_owned_by
 
 
 class CallerLink(FakeLink):
@@ -160,11 +160,18 @@ class ServingTests(RouterTestCase):
         self.assertEqual(again, first)
         self.assertEqual(self.parts.held(self.ours), b"newer")
 
-    def test_passed_on_by_another(self) -> None:
-        """What comes by way of another is nobody's repetition."""
-        for call_id in (1, 2):
-            self.serve(call_id, Put("b", self.ours, b"value", 0, 7, hops=1))
-        self.assertEqual(len(self.parts.ask.asked), 2)
+    def test_asked_again_by_way_of_another(self) -> None:
+        """What comes again by way of another node is known by who asked."""
+        for call_id, origin in ((1, A), (2, A), (3, None), (4, B), (5, C)):
+            self.serve(call_id, Put("b", self.ours, b"value", 0, 7, 1, origin))
+        self.assertEqual(len(self.parts.ask.asked), 3)
+
+    def test_passed_on_for_another(self) -> None:
+        """What is passed on names who has asked."""
+        for call_id, origin in ((1, None), (2, C)):
+            self.serve(call_id, Put("b", self.key, b"value", 0, 7, 0, origin))
+        sent = [call.request for call in self.sender.calls]
+        self.assertEqual([it.origin for it in sent], [B, C])  # type: ignore[union-attr]
 
     def test_many(self) -> None:
         """Several operations are served and cancelled as one is."""

@@ -29,6 +29,7 @@ from mycorrizal.mycel.messages import (
     PutIf,
     Refused,
     Remake,
+    Repeatable,
     Routed,
     Touch,
     deadline_of,
@@ -184,7 +185,7 @@ class Primary:
     # -- settled ----------------------------------------------------------------
 
     def _was_made(self, request: OfKey, origin: bytes, done: OnDone) -> bool:
-        if not isinstance(request, (Put, PutIf, Touch)):
+        if not isinstance(request, Repeatable):
             return False
         return self._repeats.answer(request, origin, done)
 

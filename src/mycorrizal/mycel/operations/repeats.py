@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from mycorrizal.mycel.messages import Answer, Put, PutIf, Touch
+from mycorrizal.mycel.messages import Answer, Repeatable
 from mycorrizal.mycel.operations.writing import Write
 
 #: Writes that are remembered, and as many before those.
-REPEATS_MAX: Final = 4096
+REPEATS_MAX: Final = 8192
 
-#: A write that another node may ask for again.
-Repeatable: TypeAlias = Put | PutIf | Touch
 #: Who asks, the number it gave the write, and what is written.
 _Name: TypeAlias = tuple[bytes, int, str, bytes]
 
@@ -25,8 +23,8 @@ class Repeats:
     """
     The last writes that other nodes have asked this one for.
 
-    Each is known by the number that its caller gave it: so it is made once, as
-    long as the primary of its slot lives and is asked itself.
+    Each is known by its caller and the number that one gave it, on whatever way
+    it comes: so it is made once, as long as the primary of its slot lives.
     """
 
     def __init__(self) -> None:

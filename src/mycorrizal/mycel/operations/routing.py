@@ -20,6 +20,7 @@ from mycorrizal.mycel.messages import (
     Done,
     PutIf,
     Refused,
+    Repeatable,
     Routed,
     encode,
 )
@@ -111,6 +112,8 @@ class Router:
             done(Refused(NOT_OWNER))
         else:
             request = msgspec.structs.replace(request, hops=request.hops + 1)
+            if isinstance(request, Repeatable) and isinstance(done, Waiter):
+                request = msgspec.structs.replace(request, origin=done.origin)
             return self.route(request, slot, deadline, done)
         return None
 

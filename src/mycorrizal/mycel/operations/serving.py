@@ -18,6 +18,7 @@ from mycorrizal.mycel.messages import (
     Asked,
     Load,
     Refused,
+    Repeatable,
     Routed,
     Scan,
     Watch,
@@ -132,8 +133,8 @@ class Serving:
         if isinstance(request, (AboutKey, AboutBucket)):
             deadline = self._now() + timeout_s
             slot = self._route.slot(request)
-            if not request.hops:
-                served.origin = link.node_key
+            if isinstance(request, Repeatable):
+                served.origin = request.origin or link.node_key
             operation = self._router.passed_on(request, slot, deadline, served)
         elif isinstance(request, Scan):
             now, claims = self._now(), self._router.claims
