@@ -32,13 +32,15 @@ class RedialTests(SynchronousTestCase):
         self.peer = Peer(node_key_of("b"), 1, 0.0, (ONE, TWO, THREE))
         self.peer.life = 1
 
-    def flap(self, times: int, lasting_s: float) -> list[float]:
-        """Links that come up and break; the pause after each."""
+    def flap(self, times: int, lasting_s: float, *, heard: bool = True) -> list[float]:
+        """Links that come up and break, while others hear it; each pause."""
         pauses, now = [], 0.0
         for _ in range(times):
             redialling.linked(self.peer, 1, now)
             now += lasting_s
             redialling.lost(self.peer, now, at_most)
+            if heard:
+                redialling.vouched(self.peer)
             pauses.append(self.peer.dial_at - now)
             now = self.peer.dial_at
         return pauses
@@ -51,6 +53,10 @@ class RedialTests(SynchronousTestCase):
         pauses = self.flap(10, 2.0)
         self.assertEqual(pauses, [0, 1, 2, 4, 8, 16, 32, 60, 60, 60])
         self.assertEqual(FLAP_PAUSE_MAX_S, 60)
+
+    def test_nobody_hears_it(self) -> None:
+        """As long as nobody else hears it, it is dialled before it is missed."""
+        self.assertEqual(self.flap(5, 2.0, heard=False), [0, 1, 1, 1, 1])
 
     def test_another_life(self) -> None:
         """A node that dies again and again is dialled at once each time."""
@@ -65,6 +71,7 @@ class RedialTests(SynchronousTestCase):
         self.peer.flaps = 4
         redialling.linked(self.peer, 1, 0.0)
         redialling.lost(self.peer, 1.0, lambda: 0.0)
+        redialling.vouched(self.peer)
         self.assertEqual(self.peer.dial_at, 1.0 + 4.0)
 
     def test_steady_links(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mycorrizal.nodosum import choice
+from mycorrizal.nodosum import choice, redialling
 from mycorrizal.nodosum.config import NodosumConfig
 from mycorrizal.nodosum.effects import Effect, Notify
 from mycorrizal.nodosum.peer import Hearsay, Peer, PeerInput
@@ -92,6 +92,8 @@ def check(
     if link is None and peer.hearsay.heard_at <= peer.lost_at:
         peer.step(PeerInput.LINK_CLOSED, now)
     else:
+        if link is None:
+            redialling.vouched(peer)
         silent = silent_s >= suspect_s
         peer.step(PeerInput.SILENT if silent else PeerInput.HEARD, now)
     return effects

@@ -176,6 +176,7 @@ class Peer:
     :ivar up_at: When its last link came up.
     :ivar flaps: Links in a row that broke soon after they came up.
     :ivar dial_at: When to dial it next, monotonic.
+    :ivar damped_until: When to do so if others hear it meanwhile.
     :ivar dials: That failed, in a row.
     :ivar refused: Its addresses where nothing listens, since it was linked.
     """
@@ -196,6 +197,7 @@ class Peer:
     waiting: list[SupportsLink] = attrs.field(factory=list)
     contest: Contest | None = None
     dial_at: float = float("inf")
+    damped_until: float = float("-inf")
     dials: int = 0
     dialling: bool = False
     refused: dict[Address, None] = attrs.field(factory=dict)

@@ -24,6 +24,8 @@ STEADY_S = 10.0
 #: First and longest pause after a link that was not the first to flap.
 FLAP_PAUSE_MIN_S = 1.0
 FLAP_PAUSE_MAX_S = 60.0
+#: The longest as long as nobody else hears the peer: it is missed otherwise.
+UNHEARD_PAUSE_MAX_S = 1.0
 
 Random = Callable[[], float]
 
@@ -42,7 +44,7 @@ def linked(peer: Peer, incarnation: int, now: float) -> None:
 def lost(peer: Peer, now: float, random: Random) -> None:
     """
     The link to the peer, which was up, is gone: dial at once, unless links to
-    it keep breaking as soon as they are up.
+    it keep breaking as soon as they are up.  Then there is time if others hear it.
     """
     peer.lost_at = now
     peer.flaps = 0 if now - peer.up_at >= STEADY_S else peer.flaps + 1
@@ -50,7 +52,13 @@ def lost(peer: Peer, now: float, random: Random) -> None:
     if peer.flaps > 1:
         doubled_s = FLAP_PAUSE_MIN_S * 2.0 ** min(peer.flaps - 2, 9)
         pause_s = _jittered(min(FLAP_PAUSE_MAX_S, doubled_s), random)
-    peer.dial_at = now + pause_s
+    peer.damped_until = now + pause_s
+    peer.dial_at = now + min(pause_s, _jittered(UNHEARD_PAUSE_MAX_S, random))
+
+
+def vouched(peer: Peer) -> None:
+    """Others hear the peer, which we have no link to."""
+    peer.dial_at = max(peer.dial_at, peer.damped_until)
 
 
 def failed(peer: Peer, now: float, random: Random) -> None:
