@@ -266,7 +266,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Claims, "link_up", _no_late_links),
     ),
     "nothing-held": _canary(
-        "all", 3, 4, "acknowledged",
+        "all", 6, 7, "copies",
         "who agrees to a claim does not say that it holds copies",
         (Claims, "claimed", _nothing_held),
     ),
