@@ -13,6 +13,7 @@ from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.mycel.messages import (
     BUSY,
     INDETERMINATE,
+    NEVER,
     NOT_OWNER,
     UNREACHED,
     Answer,
@@ -21,6 +22,7 @@ from mycorrizal.mycel.messages import (
     Get,
     PutIf,
     Refused,
+    Remake,
     Request,
     decode_request,
     encode,
@@ -300,6 +302,17 @@ class RouteTests(RouterTestCase):
         self.route()
         self.sender.calls[0].reply(LINK_LOST, b"")
         self.links.clear()
+        while self.parts.now() < 5:
+            self.turn()
+        (refused,) = self.answers
+        assert isinstance(refused, Refused)
+        self.assertEqual(refused.reason, INDETERMINATE)
+
+    def test_begun_before(self) -> None:
+        """Of a write that was begun elsewhere it is never certain that it was not."""
+        self.links.clear()
+        remake = Remake("b", self.key, b"value", 7, A, NEVER, False)
+        self.router.route(remake, self.slot, 5.0, self.answers.append)
         while self.parts.now() < 5:
             self.turn()
         (refused,) = self.answers

@@ -20,6 +20,7 @@ from mycorrizal.mycel.messages import (
     Done,
     PutIf,
     Refused,
+    Remake,
     Repeatable,
     Routed,
     encode,
@@ -237,8 +238,8 @@ class Operation(Waiter):
         self._deadline = deadline
         self._done: OnDone | None = done
         self._call: tuple[Link, int] | None = None
-        #: Whether somebody who was asked was lost, and may have done it.
-        self._lost = False
+        #: Whether it may have been done: who was asked was lost, or has begun it.
+        self._lost = isinstance(request, Remake)
         router.under_way[self] = None
 
     def attempt(self) -> None:
