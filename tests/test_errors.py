@@ -130,6 +130,7 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
         {"done": {"a": 2}},
     ),
     (errors.Indeterminate("no answer within 5 s"), "no answer within 5 s", {}),
+    (errors.CacheUnavailable("not done within 5 s"), "not done within 5 s", {}),
     (errors.CacheError("a value is bytes, not str"), "a value is bytes, not str", {}),
 ]
 

@@ -171,7 +171,7 @@ class Workload:
 
     def _create(self, client: str, node: int) -> None:
         bucket = self.one_of(EXTRA)
-        replicas = self._plan.replicas if self.random() < 0.9 else 2
+        replicas = self._plan.replicas if self.random() < 0.7 else 2
         self._do(
             client, node, "create", bucket, "", None, None,
             lambda cache, timeout_s: cache.create_bucket(
