@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.nodosum.config import NodosumConfig
@@ -27,8 +28,7 @@ class MixTests(SynchronousTestCase):
 
     def test_short_of_a_death(self) -> None:
         """What is done to links is what nobody may be taken for dead for (F7)."""
-        config = NodosumConfig.__attrs_attrs__
-        defaults = {field.name: field.default for field in config}
-        self.assertLess(CUT_S_MAX, defaults["suspect_after_s"])
+        suspect_after_s: float = attrs.fields(NodosumConfig).suspect_after_s.default
+        self.assertLess(CUT_S_MAX, suspect_after_s)
         through = (1 - LOSS_PER_HOP_MAX / 1000) ** 2
         self.assertLessEqual(1 - through, 0.05)
