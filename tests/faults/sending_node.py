@@ -33,6 +33,7 @@ async def run(
     )
     node.startService()
     await node.when_ready()
+    print("ready", flush=True)
     await Deferred()
 
 

@@ -28,7 +28,8 @@ class MixTests(SynchronousTestCase):
 
     def test_short_of_a_death(self) -> None:
         """What is done to links is what nobody may be taken for dead for (F7)."""
-        suspect_after_s: float = attrs.fields(NodosumConfig).suspect_after_s.default
+        suspect_after_s = attrs.fields(NodosumConfig).suspect_after_s.default
+        assert suspect_after_s is not None
         self.assertLess(CUT_S_MAX, suspect_after_s)
         through = (1 - LOSS_PER_HOP_MAX / 1000) ** 2
         self.assertLessEqual(1 - through, 0.05)

@@ -52,11 +52,15 @@ class SurveyTests(PulseTestCase):
         self.assertEqual(broken(self.survey()), [])
 
     def test_own_links(self) -> None:
-        """So is a broken link of the node that is asked."""
+        """So is one of the node that is asked, at both ends, whom it can ask or not."""
         self.cluster.world.cut("n0", "n3")
         self.cluster.advance(8)
-        ((one, other, _),) = broken(self.survey())
+        status = self.survey()
+        ((one, other, via),) = broken(status)
         self.assertEqual((one, other), ("n0", "n3"))
+        found = {member.id: member.unlinked for member in status.members}
+        expected = {"n0": {"n3": via}, "n1": {}, "n2": {}, "n3": {"n0": via}}
+        self.assertEqual(found, expected)
 
     def test_hung(self) -> None:
         """Who hangs says nothing, and costs half a second."""

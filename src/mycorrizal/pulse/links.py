@@ -61,10 +61,10 @@ class LinkSurvey:
         def ended(node_id: str) -> None:
             del missing[node_id]
             if not missing:
-                finished.callback(status)
+                finished.callback(_both_ways(status))
 
         if not missing:
-            return succeed(status)
+            return succeed(_both_ways(status))
         question = encode(AskStatus())
         deadline = self._nodosum.runtime.now() + SURVEY_TIMEOUT_S
         links = self._nodosum.applications.links
@@ -83,6 +83,15 @@ def _seen(payload: bytes) -> dict[str, str]:
         # A node of a version whose answers we can't read says nothing to us.
         return {}
     return unlinked(reply) if isinstance(reply, Status) else {}
+
+
+def _both_ways(status: Status) -> Status:
+    """A link has two ends: who could not be asked lacks it as well."""
+    members = {member.id: member for member in status.members}
+    for one, other, via in broken(status):
+        members[one].unlinked.setdefault(other, via)
+        members[other].unlinked.setdefault(one, via)
+    return status
 
 
 def unlinked(status: Status) -> dict[str, str]:
