@@ -147,12 +147,10 @@ class MessageTests(SynchronousTestCase):
         for kind, message in ((Welcome, WELCOME), (PeerEntry, ENTRY)):
             fields = list(msgspec.structs.astuple(message))
             at = kind.__struct_fields__.index("labels")
+            outer: Any = Welcome if kind is Welcome else Peers
             for labels, taken in ((full, True), (over, False)):
                 fields[at] = labels
-                if kind is Welcome:
-                    payload, outer = encode(fields), Welcome
-                else:
-                    payload, outer = encode([[fields]]), Peers
+                payload = encode(fields if kind is Welcome else [[fields]])
                 if taken:
                     decode(outer, payload)
                 else:

@@ -5,6 +5,9 @@ a busy day as before it.
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from functools import partial
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.nodosum import NodosumService
@@ -33,6 +36,11 @@ def sizes(service: NodosumService, host: Host) -> dict[str, int]:
     }
 
 
+def met_all(links: Sized) -> bool:
+    """Whether a newcomer has a link to all who stay."""
+    return len(links) == 3
+
+
 class QuietTests(SynchronousTestCase):
     """Three nodes that stay, and many others that come and go."""
 
@@ -50,7 +58,8 @@ class QuietTests(SynchronousTestCase):
         for number in range(NEWCOMERS):
             host = world.host(f"h{number}")
             newcomer = nodes.start(host, *hosts)
-            world.until(lambda one=newcomer: len(one.applications.links) == 3, 10)
+            links = newcomer.applications.links
+            world.until(partial(met_all, links), 10)
             application = newcomer.applications.register("app")
             self.successResultOf(application.send(b"x" * 100_000, ["a", "b", "c"]))
             if number % 3 == 0:
