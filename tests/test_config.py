@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mycorrizal import Config, ConfigError, new_secret
 from mycorrizal.config import (
     FIELDS,
+    LABELS_BYTES_MAX,
     LABELS_MAX,
     NAME_BYTES_MAX,
     read_file,
@@ -67,6 +68,15 @@ class ValueTests(SynchronousTestCase):
         """Names and labels that are good here are good for other nodes."""
         self.assertEqual(NAME_BYTES_MAX, limits.NAME_BYTES_MAX)
         self.assertEqual(LABELS_MAX, limits.LABELS_MAX)
+        self.assertEqual(LABELS_BYTES_MAX, limits.LABELS_BYTES_MAX)
+
+    def test_label_bytes_at_the_bound(self) -> None:
+        """All labels of a node take 2,048 bytes, and not a byte more."""
+        labels = {f"{at:02}" + "é" * 31: "x" * 64 for at in range(16)}
+        self.assertEqual(Config(labels=labels).labels, labels)
+        with self.assertRaises(ConfigError) as caught:
+            Config(labels={**labels, "a": ""})
+        self.assertIn("2048 bytes in all, not 2049", str(caught.exception))
 
     def test_copy(self) -> None:
         """A Config can be copied with changes, and checks them."""

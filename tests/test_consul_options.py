@@ -46,6 +46,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"ttl_s": True}, "consul.ttl_s", "give a time, as in 15 or 1m, not True"),
     ({"ttl_s": "0"}, "consul.ttl_s", "give 1 to 3600 seconds"),
     ({"token": 5}, "consul.token", "give a text, not int"),
+    ({"auth": 5}, "consul.auth", "give a text, not int"),
     ({"service": "a\0"}, "consul.service", "give a text"),
     (ConsulSettings(url="http://a", service=""), "consul.service", "'' is no name"),
 ]
@@ -151,6 +152,24 @@ class SourceTests(SynchronousTestCase):
             mine = from_environment("http://mine", **variables)
             assert mine is not None
             self.assertEqual(mine.url, "http://mine")
+
+    def test_proxy_and_namespace(self) -> None:
+        """So are a user and password, namespace and partition; ours win."""
+        of_consul = {
+            "CONSUL_HTTP_AUTH": "me:secret",
+            "CONSUL_NAMESPACE": "team",
+            "CONSUL_PARTITION": "part",
+        }
+        found = from_environment("http://a", **of_consul)
+        assert found is not None
+        self.assertEqual(
+            (found.auth, found.namespace, found.partition),
+            ("me:secret", "team", "part"),
+        )
+        ours = {"url": "http://a", "namespace": "mine", "auth": "you"}
+        found = from_environment(ours, **of_consul)
+        assert found is not None
+        self.assertEqual((found.auth, found.namespace), ("you", "mine"))
 
     def test_token(self) -> None:
         """Our token wins over Consul's variables, of which the file wins."""

@@ -144,6 +144,24 @@ class NodeStateTests(SynchronousTestCase):
         self.assertEqual(self.begin(wall_ms=5), ("n1", WALL_MS + 1))
         self.assertEqual(self.begin(wall_ms=5), ("n1", WALL_MS + 2))
 
+    def test_starts_in_a_row(self) -> None:
+        """
+        Starts that follow each other soon are counted; a state of an earlier
+        version has none (F56).
+        """
+        for wall_ms, expected in (
+            (WALL_MS, 1), (WALL_MS + 2000, 2), (WALL_MS + 11_999, 3),
+            (WALL_MS + 22_000, 1), (5, 1),
+        ):  # fmt: skip
+            state = self.open()
+            state.begin("n1", wall_ms, no_id)
+            self.assertEqual(state.starts, expected, wall_ms)
+            state.close()
+        self.path.write_text('{"node_id": "n1", "incarnation": 5}')
+        state = self.open()
+        state.begin(None, 7, no_id)
+        self.assertEqual(state.starts, 2)
+
     def test_another_id(self) -> None:
         """Who asks for an id gets it; also back and forth, incarnations rise."""
         self.begin("a")
@@ -189,7 +207,7 @@ class NodeStateTests(SynchronousTestCase):
                     *({"node_id": "a b"}, {"node_id": "a" * 129}),
                     *({"incarnation": "5"}, {"incarnation": 5.5}, {"incarnation": -1}),
                     *({"incarnation": True}, {"incarnation": 2**63}),
-                    {"incarnation": None},
+                    *({"incarnation": None}, {"starts": "1"}, {"starts": -1}),
                 )
             ),
             json.dumps(sound).encode()[:-3],

@@ -48,6 +48,8 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     (["--consul-service", "s"], {"consul": {"service": "s"}}),
     (["--consul-tag", "a", "--consul-tag", "b,c"], {"consul": {"tags": ["a", "b,c"]}}),
     (["--consul-datacenter", "dc2"], {"consul": {"datacenter": "dc2"}}),
+    (["--consul-namespace", "team"], {"consul": {"namespace": "team"}}),
+    (["--consul-partition", "part"], {"consul": {"partition": "part"}}),
     (["--consul-token-file", "/t"], {"consul": {"token_file": "/t"}}),
     (
         ["--consul", "https://a", "--consul-ca", "/a"],
@@ -90,6 +92,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["--consul-service", "a b"], "--consul-service: 'a b' is no name; use 1 to 128"),
     (["--consul-tag", ""], "--consul-tag: give a text"),
     (["--consul-datacenter", "/"], "--consul-datacenter: '/' is no name"),
+    (["--consul-namespace", "/"], "--consul-namespace: '/' is no name"),
+    (["--consul-partition", "/"], "--consul-partition: '/' is no name"),
     (["--consul-token-file", ""], "--consul-token-file: give a text"),
     (["--consul-ca", "a"], "--consul-ca: is for https://, and the URL is http://127"),
     (["--consul=https://a", "--consul-cert", "a"], "--consul-key: .*both cert and key"),

@@ -39,6 +39,7 @@ HELLO_MODES = ("udp", "tcp")
 COMPRESSION_MODES = ("auto", "zlib", "off")
 #: What other nodes accept, of labels and of any name that they are told.
 LABELS_MAX = 32
+LABELS_BYTES_MAX = 2048
 NAME_BYTES_MAX = 128
 STATIC_MAX = 256
 TIMEOUT_S_MAX = 3600.0
@@ -172,9 +173,14 @@ def _labels(value: object, field: str) -> dict[str, str]:
         raise ConfigError(field, f"give names and texts, as in zone=a, not {value!r}")
     if len(value) > LABELS_MAX:
         raise ConfigError(field, f"at most {LABELS_MAX} labels, not {len(value)}")
-    return {
+    found = {
         _name(key, field): _name(item, f"{field}.{key}") for key, item in value.items()
     }
+    count = sum(len(key.encode()) + len(found[key].encode()) for key in found)
+    if count > LABELS_BYTES_MAX:
+        problem = f"at most {LABELS_BYTES_MAX} bytes in all, not {count}"
+        raise ConfigError(field, problem)
+    return found
 
 
 def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:

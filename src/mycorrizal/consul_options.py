@@ -25,7 +25,13 @@ _FLAGS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
-#: What Consul's tools call our settings.
+#: What Consul's tools call our settings, whatever the URL.
+_ALWAYS_OF_CONSUL = {
+    "auth": "CONSUL_HTTP_AUTH",
+    "namespace": "CONSUL_NAMESPACE",
+    "partition": "CONSUL_PARTITION",
+}
+#: And with an https:// URL.
 _OF_CONSUL = {
     "ca": "CONSUL_CACERT",
     "cert": "CONSUL_CLIENT_CERT",
@@ -71,6 +77,18 @@ class ConsulOptions:
         [default: the agent's]
         """
         self._consul("datacenter", name)
+
+    def opt_consul_namespace(self, name: str) -> None:
+        """
+        The namespace of Consul Enterprise. [default: CONSUL_NAMESPACE]
+        """
+        self._consul("namespace", name)
+
+    def opt_consul_partition(self, name: str) -> None:
+        """
+        The admin partition of Consul Enterprise. [default: CONSUL_PARTITION]
+        """
+        self._consul("partition", name)
 
     def opt_consul_token_file(self, path: str) -> None:
         """
@@ -146,6 +164,9 @@ def completed(value: object, environment: Mapping[str, str]) -> object:
                 # The file wins, as it does with Consul's tools.
                 found.pop("token", None)
                 found[name] = given
+    for name, variable in _ALWAYS_OF_CONSUL.items():
+        if environment.get(variable):
+            found.setdefault(name, environment[variable])
     if str(found["url"]).startswith("https://"):
         for name, variable in _OF_CONSUL.items():
             if environment.get(variable):
@@ -211,7 +232,7 @@ def _one(name: str, value: Any, field: str) -> Any:
         if not isinstance(value, bool):
             raise ConfigError(field, f"give true or false, not {value!r}")
         return value
-    if name == "token":
+    if name in ("token", "auth"):
         # Never the value itself in the error.
         if not isinstance(value, str):
             raise ConfigError(field, f"give a text, not {type(value).__name__}")

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mycorrizal import restarts
 from mycorrizal.clock import HybridClock
 from mycorrizal.config import Config
 from mycorrizal.errors import (
@@ -77,6 +79,7 @@ class Mycorrizal(MultiService):
         # What they refuse is refused before the state directory is taken.
         discoveries = discoveries_of(runtime, settings)
         node_id, incarnation = self._identity()
+        settings = attrs.evolve(settings, start_pause_s=self._start_pause_s())
         self.fingerprint = keys.first.fingerprint
         host = config.host if config.host is not None else platform.node()
         self._readiness = Readiness()
@@ -119,6 +122,9 @@ class Mycorrizal(MultiService):
         except Exception:
             self._state.close()
             raise
+
+    def _start_pause_s(self) -> float:
+        return 0.0 if self._state is None else restarts.pause_s(self._state.starts)
 
     def _incarnation_changed(self, incarnation: int) -> None:
         if self._state is None:

@@ -19,12 +19,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mycorrizal import restarts
 from mycorrizal.errors import ConfigError, StateError
 from mycorrizal.nodosum import new_secret
 from mycorrizal.settings import check_node_id, check_secret_path
 
 SECRET_BYTES_MAX = 4096
-#: node.json holds one id and one number.
+#: node.json holds one id and two numbers.
 STATE_BYTES_MAX = 4096
 _DIRECTORY_MODE = 0o700
 _SECRET_MODE = 0o600
@@ -172,6 +173,7 @@ class NodeState:
     One node's place in the state directory, locked until it is closed.
 
     :param directory: The node's, ``CLUSTER/PORT``.
+    :ivar starts: In a row, each after a short life; 1 of a steady node.
     :raises StateError: It can't be used, or another process uses it.
     """
 
@@ -179,6 +181,7 @@ class NodeState:
         self._directory = directory
         self._path = directory / "node.json"
         self._id_before: str | None = None
+        self.starts = 1
         try:
             _make_private(directory)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -212,7 +215,9 @@ class NodeState:
         :return: The id, and an incarnation above all before it.
         :raises StateError: What is stored is damaged, or can't be written.
         """
-        stored_id, stored_incarnation = self._read()
+        stored_id, stored_incarnation, starts = self._read()
+        # An incarnation is the wall clock of its beginning, unless that went back.
+        self.starts = restarts.in_a_row(starts, stored_incarnation, wall_ms)
         chosen = node_id or stored_id or new_id()
         self._id_before = None if chosen == stored_id else stored_id
         incarnation = max(stored_incarnation + 1, wall_ms)
@@ -234,7 +239,8 @@ class NodeState:
 
         :raises StateError: They can't be written; what was stored is intact.
         """
-        text = json.dumps({"node_id": node_id, "incarnation": incarnation})
+        kept = {"node_id": node_id, "incarnation": incarnation, "starts": self.starts}
+        text = json.dumps(kept)
         aside = self._path.with_suffix(".new")
         try:
             with aside.open("w") as file:
@@ -250,12 +256,12 @@ class NodeState:
         except OSError as error:
             raise _unusable(self._directory, error) from None
 
-    def _read(self) -> tuple[str | None, int]:
+    def _read(self) -> tuple[str | None, int, int]:
         try:
             with self._path.open("rb") as file:
                 data = file.read(STATE_BYTES_MAX + 1)
         except FileNotFoundError:
-            return None, 0
+            return None, 0, 0
         except OSError as error:
             problem = error.strerror or str(error)
             raise StateError(f"cannot read {self._path}: {problem}") from None
@@ -264,11 +270,13 @@ class NodeState:
             node_id = stored["node_id"]
             if node_id is not None:
                 check_node_id(node_id, "node_id")
-            incarnation = stored["incarnation"]
+            incarnation, starts = stored["incarnation"], stored.get("starts", 1)
             sound = (
                 len(data) <= STATE_BYTES_MAX
                 and type(incarnation) is int
                 and 0 <= incarnation < _INCARNATION_MAX
+                and type(starts) is int
+                and 0 <= starts < _INCARNATION_MAX
             )
         except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
             sound = False
@@ -276,4 +284,4 @@ class NodeState:
             raise StateError(
                 f"{self._path} is damaged; remove it, and the node begins with a new id"
             )
-        return node_id, incarnation
+        return node_id, incarnation, starts

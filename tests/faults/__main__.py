@@ -1,5 +1,7 @@
 """
-Runs the nemeses: ``python -m tests.faults --seconds 60``.
+Runs the nemeses: ``python -m tests.faults --seconds 60``; or one cluster on bad
+links, which nobody's death befalls: ``python -m tests.faults --mix network
+--seconds 1200``.
 
 Results go to a directory as the run goes on: `results.txt` for people,
 `results.json` for programs.  The same command again goes on where the last run
@@ -20,10 +22,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from mycorrizal.testing.telling import described
+from tests.faults import mix
 from tests.faults.nemeses import NEMESES
 from tests.faults.results import Results, describe
 from tests.faults.stage import Nemesis, Settings, run
 
+#: Where results go; those of a mix into a directory of their own.
 DEFAULT_RESULTS = Path(".tox/faults/results")
 #: What one nemesis may take besides its seconds; then it has failed.
 GRACE_S = 240.0
@@ -40,12 +44,17 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0, help="kills of 'crash'")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--mix", choices=["network"], help="instead of nemeses")
+    parser.add_argument(
+        "--part-seconds", type=float, default=0.0,
+        help="cut the mix into parts of at most so long, each kept when it is done",
+    )  # fmt: skip
     parser.add_argument("--fresh", action="store_true", help="begin again")
     parser.add_argument(
         "--minutes", type=float, default=MINUTES,
         help="begin nothing more after so many; the same command goes on",
     )  # fmt: skip
-    parser.add_argument("--results", type=Path, default=DEFAULT_RESULTS)
+    parser.add_argument("--results", type=Path, default=None)
     return parser.parse_args(arguments)
 
 
@@ -71,13 +80,15 @@ async def every(reactor: Any, chosen: argparse.Namespace) -> int:
     run = {
         "seed": chosen.seed, "seconds": chosen.seconds, "kills": chosen.kills,
         "per_second": chosen.per_second, "version": described(),
+        "part_s": chosen.part_seconds,
     }  # fmt: skip
-    results = Results(chosen.results, run, fresh=chosen.fresh)
-    settings = Settings(chosen.seed, chosen.seconds, chosen.per_second, chosen.kills)
+    kept = chosen.results or DEFAULT_RESULTS.with_name(chosen.mix or "results")
+    results = Results(kept, run, fresh=chosen.fresh)
     began_at = time.monotonic()
-    for nemesis in NEMESES:
-        if nemesis.name not in chosen.only:
-            continue
+    wanted = [(it, chosen.seconds) for it in NEMESES if it.name in chosen.only]
+    if chosen.mix:
+        wanted = mix.parts(chosen.seconds, chosen.part_seconds)
+    for nemesis, seconds in wanted:
         if not results.wanted(nemesis.name):
             done = results.done[nemesis.name]
             print(describe(nemesis.name, done) + "\n   (of an earlier run)")
@@ -85,15 +96,19 @@ async def every(reactor: Any, chosen: argparse.Namespace) -> int:
         if time.monotonic() - began_at > chosen.minutes * 60:
             continue
         home = results.home(nemesis.name)
+        settings = Settings(chosen.seed, seconds, chosen.per_second, chosen.kills)
         results.add(nemesis.name, await one(reactor, nemesis, settings, home))
-    return results.sum_up(chosen.only, time.monotonic() - began_at)
+    names = [nemesis.name for nemesis, _ in wanted]
+    return results.sum_up(names, time.monotonic() - began_at)
 
 
 def main() -> None:
     """Run it, and clean up whatever happens."""
+    chosen = options(sys.argv[1:])
+    if chosen.mix:
+        mix.enter_own_network()
     from twisted.internet import reactor
 
-    chosen = options(sys.argv[1:])
     turning: Any = reactor
     code = [1]
     running: list[Deferred[int]] = []

@@ -108,6 +108,9 @@ def describe(name: str, result: dict[str, Any]) -> str:
         f"   latency ms {shares}, at most {longest_ms}",
         f"   settled after s {result['settled_s']}",
     ]
+    if result.get("nemesis"):
+        counted = [f"{name}: {count}" for name, count in result["nemesis"].items()]
+        lines.append(f"   {', '.join(counted)}")
     for kind, times in result["detections_s"].items():
         bar = BARS_S[kind]
         late = sum(1 for seconds in times if seconds > bar)

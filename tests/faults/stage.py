@@ -5,6 +5,7 @@ One nemesis at work on one cluster under load: what it may do, and the result.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ class Stage:
 
     :ivar detections: How long nodes took to see a death, in seconds, by kind.
     :ivar problems: What went wrong besides what the history tells.
+    :ivar counts: What the nemesis counted.
     """
 
     cluster: Cluster
@@ -60,6 +62,7 @@ class Stage:
     detections: dict[str, list[float]] = attrs.field(factory=dict)
     settled_s: list[float] = attrs.field(factory=list)
     problems: list[str] = attrs.field(factory=list)
+    counts: Counter[str] = attrs.field(factory=Counter)
     faults: int = 0
     _sweeps: int = 0
 
@@ -240,4 +243,5 @@ def _result(stage: Stage, elapsed_s: float) -> dict[str, Any]:
         "findings": verdict.findings,
         "excused": verdict.excused,
         "problems": problems,
+        "nemesis": dict(stage.counts),
     }

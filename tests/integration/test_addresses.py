@@ -30,7 +30,7 @@ def has_ipv6() -> bool:
 @pytest.mark.parametrize("hello", ["udp", "tcp"])
 @pytest_twisted.ensureDeferred
 async def test_ipv6(crew: Crew, hello: str) -> None:
-    """Nodes meet on IPv6, whose addresses are written in brackets."""
+    """Nodes meet on IPv6, whose addresses are written in brackets (F53)."""
     first_port, second_port = free_ports(2, "::1")
     addresses = [f"[::1]:{first_port}", f"[::1]:{second_port}"]
     static = ("--static", ",".join(addresses), "--hello", hello)
@@ -101,7 +101,7 @@ def test_seed_that_starts_later(crew: Crew) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_listening_everywhere(crew: Crew) -> None:
-    """Who listens on 0.0.0.0 is told to others by an address that they reach."""
+    """Who listens on 0.0.0.0 is told to others by an address that they reach (F53)."""
     first_port, second_port = free_ports(2)
     first = crew.twist("--listen", f"0.0.0.0:{first_port}")
     second = crew.twist(
@@ -119,8 +119,8 @@ async def test_listening_everywhere(crew: Crew) -> None:
 @pytest_twisted.ensureDeferred
 async def test_other_address_than_its_own(crew: Crew) -> None:
     """
-    Others are told the address that a node advertises, not the one it listens on,
-    and reach it there; it recognises itself under both.
+    Others are told the address that a node advertises, not the one it listens on, and
+    reach it there; it recognises itself under both (F53).
     """
     first_port, second_port, third_port = free_ports(3)
     outside = f"127.0.0.3:{first_port}"

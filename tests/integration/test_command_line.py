@@ -135,7 +135,7 @@ def test_busy_port_of_a_name(crew: Crew) -> None:
 
 
 def test_state_in_use(crew: Crew) -> None:
-    """Two nodes can't share a place in the state directory."""
+    """Two nodes can't share a place in the state directory (F54)."""
     (port,) = free_ports(1)
     crew.twist("--listen", f"127.0.0.1:{port}").wait_for("Ready")
     ended = crew.run_twist("--listen", f"127.0.0.2:{port}")
@@ -164,7 +164,7 @@ def test_state_that_is_damaged(crew: Crew) -> None:
 
 
 def test_duplicate_node_id(crew: Crew) -> None:
-    """A second node of one id ends, and names both addresses; the first stays."""
+    """A second node of one id ends, and names both addresses; the first stays (F13)."""
     first = crew.twist("--listen", "127.0.0.1:0", "--node-id", "twin")
     second = crew.run_twist(
         *("--listen", "127.0.0.1:0", "--node-id", "twin", "--static", first.address)
@@ -233,7 +233,9 @@ def test_terminate(crew: Crew) -> None:
 
 
 def test_second_signal(crew: Crew) -> None:
-    """A second SIGTERM ends the process at once, though a peer keeps it waiting."""
+    """
+    A second SIGTERM ends the process at once, though a peer keeps it waiting (F54).
+    """
     stays = crew.twist("--listen", "127.0.0.1:0", "--bucket", "s", name="stays")
     leaves = crew.twist("--listen", "127.0.0.1:0", "--static", stays.address)
     leaves.wait_for("Ready")

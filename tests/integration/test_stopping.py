@@ -93,7 +93,7 @@ async def failure_of(waited_for: Deferred[Any]) -> BaseException:
 
 @pytest_twisted.ensureDeferred
 async def test_stop_leaves_nothing() -> None:
-    """After two nodes that worked have stopped, all is as before."""
+    """After two nodes that worked have stopped, all is as before (F57)."""
     async with embedded(secret=SECRET) as first:
         await all_of([first.when_ready()])
     before = Before()

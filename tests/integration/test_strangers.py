@@ -144,7 +144,7 @@ def for_a_while(act: Callable[[], object]) -> None:
 def test_node_of_another_cluster(
     cluster: Cluster, name: str, options: tuple[str, ...]
 ) -> None:
-    """A node with another secret, cluster name or TLS mode does not join."""
+    """A node with another secret, cluster name or TLS mode does not join (F15, F16)."""
     crew = cluster.crew
     crew.secret_file("other", OTHER_SECRET)
     with cluster.undisturbed(name):
@@ -163,7 +163,7 @@ def test_node_of_another_cluster(
 
 
 def test_random_bytes_over_tcp(cluster: Cluster) -> None:
-    """Random bytes of all lengths, over many connections."""
+    """Random bytes of all lengths, over many connections (F24)."""
     host, chance = "127.0.0.21", random.Random(1)
 
     def send() -> None:
@@ -175,7 +175,7 @@ def test_random_bytes_over_tcp(cluster: Cluster) -> None:
 
 
 def test_frames_over_tcp(cluster: Cluster) -> None:
-    """Frames that lie about their length: nothing is allocated for them."""
+    """Frames that lie about their length: nothing is allocated for them (F22)."""
     host = "127.0.0.22"
 
     def send() -> None:
@@ -196,7 +196,7 @@ def resident_bytes(running: Running) -> int:
 
 
 def test_random_bytes_over_udp(cluster: Cluster) -> None:
-    """Random datagrams get no answer."""
+    """Random datagrams get no answer (F24, F29)."""
     host, chance = "127.0.0.23", random.Random(2)
     with (
         cluster.undisturbed("random-udp"),
@@ -216,7 +216,7 @@ def test_random_bytes_over_udp(cluster: Cluster) -> None:
 
 
 def test_http(cluster: Cluster) -> None:
-    """An HTTP request is closed, without an answer."""
+    """An HTTP request is closed, without an answer (F24)."""
     host = "127.0.0.24"
 
     def ask() -> None:
@@ -229,7 +229,7 @@ def test_http(cluster: Cluster) -> None:
 
 
 def test_tls_hello(cluster: Cluster) -> None:
-    """Who begins with TLS is closed: ours comes after a first exchange."""
+    """Who begins with TLS is closed: ours comes after a first exchange (F24)."""
     host = "127.0.0.25"
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -269,7 +269,7 @@ def is_closed(stranger: socket.socket) -> bool:
 
 
 def test_connections_that_say_nothing(cluster: Cluster) -> None:
-    """1,000 connections that say nothing keep nobody out, and are closed."""
+    """1,000 connections that say nothing keep nobody out, and are closed (F27)."""
     with cluster.undisturbed("silent", "post"), ExitStack() as stack:
         silent = opened(cluster, stack, SILENT_CONNECTIONS)
         cluster.newcomer()
@@ -299,7 +299,9 @@ def opening() -> bytes:
 
 
 def test_tls_handshake_does_not_block_the_accept_loop(cluster: Cluster) -> None:
-    """Peers that stop in the middle of TLS hold up neither peers nor newcomers."""
+    """
+    Peers that stop in the middle of TLS hold up neither peers nor newcomers (F27).
+    """
     with cluster.undisturbed("tls-stalled", "post"), ExitStack() as stack:
         stalled = opened(cluster, stack, 2 * TLS_HANDSHAKES_MAX)
         first_frame = opening()

@@ -184,6 +184,12 @@ ALL = [data for _, data in REQUESTS] + [data for *_, data in ANSWERS]
 class BytesTests(SynchronousTestCase):
     """Nodes of this version understand each other's bytes."""
 
+    def test_texts_of_others(self) -> None:
+        """What another node says can't forge a line of a log (F58)."""
+        refused = decode_answer(encode([34, "conflict", "a\n\x1b[2J"]), _PUT)
+        assert isinstance(refused, Refused)
+        self.assertEqual(refused.text, "a\\n\\x1b[2J")
+
     def test_requests(self) -> None:
         """Each request has exactly these bytes, and they mean that request."""
         for request, data in REQUESTS:

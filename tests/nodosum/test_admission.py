@@ -113,7 +113,7 @@ class HandshakeTests(AdmissionTestCase):
             self.check_errors()
 
     def test_refusals(self) -> None:
-        """Each side says what it knows: the dialled one why, the other whom."""
+        """Each side says what it knows: the dialled one why, the other whom (F15)."""
         theirs: dict[str, Any]
         for theirs, at_b, at_a in (
             ({"secret": OTHER_SECRET}, "another secret", "another secret or cluster"),
@@ -192,7 +192,7 @@ class StrangerTests(AdmissionTestCase):
         self.host = self.world.host("stranger")
 
     def test_strange_protocols(self) -> None:
-        """HTTP, TLS, SSH or garbage: closed at once, without a word."""
+        """HTTP, TLS, SSH or garbage: closed at once, without a word (F24)."""
         for name, data in STRANGE.items():
             visitor = Visitor(self.door, self.host).say(data)
             self.assertLess(visitor.closed_after_s(), 0.1, name)
@@ -201,14 +201,14 @@ class StrangerTests(AdmissionTestCase):
         self.check_errors()
 
     def test_silence(self) -> None:
-        """Who says nothing is closed after 2 s."""
+        """Who says nothing is closed after 2 s (F27)."""
         visitor = Visitor(self.door, self.host)
         self.world.advance(TIMEOUT_S - 0.1)
         self.assertFalse(visitor.thrown_out)
         self.assertLess(visitor.closed_after_s(), TIMEOUT_S + 0.1)
 
     def test_one_byte_at_a_time(self) -> None:
-        """The 2 s are for all, however slowly the bytes come."""
+        """The 2 s are for all, however slowly the bytes come (F27)."""
         opening = Pair(side("x"), side("y")).run().sent[FrameType.VERSION_I]
         visitor = Visitor(self.door, self.host)
         for at in range(len(opening)):
@@ -218,7 +218,7 @@ class StrangerTests(AdmissionTestCase):
         self.assertLess(visitor.closed_after_s(), TIMEOUT_S + 0.2)
 
     def test_stuck_after_version(self) -> None:
-        """Who stops in the middle of the handshake is closed after 2 s, too."""
+        """Who stops in the middle of the handshake is closed after 2 s, too (F27)."""
         opening = Pair(side("x"), side("a")).run().sent[FrameType.VERSION_I]
         visitor = Visitor(self.door, self.host).say(opening)
         self.world.advance(0.1)
@@ -226,7 +226,7 @@ class StrangerTests(AdmissionTestCase):
         self.assertLess(visitor.closed_after_s(), TIMEOUT_S + 0.1)
 
     def test_pipelined_tls(self) -> None:
-        """Bytes in the clear where TLS must begin end the connection."""
+        """Bytes in the clear where TLS must begin end the connection (F21)."""
         door = Door(self.world, "b", tls=SimTls())
         opening = Pair(side("x", tls=True), side("b", tls=True)).run().sent
         visitor = Visitor(door, self.host)
@@ -234,7 +234,7 @@ class StrangerTests(AdmissionTestCase):
         self.assertLess(visitor.closed_after_s(), 0.1)
 
     def test_bytes_within_tls(self) -> None:
-        """64 KiB may come within TLS before the proof, one byte more not."""
+        """64 KiB may come within TLS before the proof, one byte more not (F22)."""
         door = Door(self.world, "b", tls=Swallow())
         opening = Pair(side("x", tls=True), side("b", tls=True)).run().sent
         for more in (0, 1):
@@ -245,7 +245,7 @@ class StrangerTests(AdmissionTestCase):
             self.assertEqual(visitor.thrown_out, bool(more))
 
     def test_one_line_a_minute(self) -> None:
-        """A hundred bad connections of one address are one line in a minute."""
+        """A hundred bad connections of one address are one line in a minute (F24)."""
         other = self.world.host("other")
         with capturedLogs() as logs:
             for _ in range(100):
@@ -261,7 +261,7 @@ class StrangerTests(AdmissionTestCase):
         self.assertIn("no handshake within 2 s (and 99 more like it", line)
 
     def test_log_lines_are_harmless(self) -> None:
-        """What strangers send can't forge a line of the log, or move a cursor."""
+        """What strangers send can't forge a line of the log, or move a cursor (F58)."""
         with capturedLogs() as logs:
             for data in STRANGE.values():
                 Visitor(self.door, self.host).say(data).closed_after_s()
@@ -273,7 +273,9 @@ class StrangerTests(AdmissionTestCase):
             self.assertLess(len(line), 200)
 
     def test_sockets_of_one_address_at_the_bound(self) -> None:
-        """32 silent sockets of an address stay, one more closes the oldest."""
+        """
+        32 silent sockets of an address stay, one more closes the oldest (F27, F28).
+        """
         visitors = [Visitor(self.door, self.host) for _ in range(PER_ADDRESS)]
         self.world.advance(0.1)
         self.assertFalse(any(visitor.thrown_out for visitor in visitors))
@@ -283,7 +285,7 @@ class StrangerTests(AdmissionTestCase):
         self.assertEqual(gone, [True] + [False] * PER_ADDRESS)
 
     def test_thousand_silent_connections(self) -> None:
-        """A thousand connections that say nothing keep nobody else out."""
+        """A thousand connections that say nothing keep nobody else out (F27)."""
         for number in range(1000):
             if number == 990:
                 other = Door(self.world, "b")
@@ -328,8 +330,8 @@ class StrangerTests(AdmissionTestCase):
 
     def test_tls_handshakes_at_the_bound(self) -> None:
         """
-        16 TLS handshakes may be under way; for one more the oldest gives way,
-        so that nobody who stalls them keeps the others out.
+        16 TLS handshakes may be under way; for one more the oldest gives way, so that
+        nobody who stalls them keeps the others out (F27).
         """
         door = Door(self.world, "b", tls=Swallow())
         visitors = self.stall(door, TLS_HANDSHAKES_MAX + 1)

@@ -102,7 +102,7 @@ class RegistrationTests(ApplicationsTestCase):
                 self.couple.a.applications.get(name)
 
     def test_ids(self) -> None:
-        """An id has 1 to 64 letters, digits, dots, dashes or underscores."""
+        """An id has 1 to 64 letters, digits, dots, dashes or underscores (F25)."""
         directory = self.couple.a.applications
         for good in ("x", "A-z_0.9", "y" * 64):
             self.assertEqual(directory.register(good).id, good)

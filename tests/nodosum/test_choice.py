@@ -78,7 +78,7 @@ class DuelTests(SynchronousTestCase):
                 self.check(town)
 
     def test_every_order_of_a_simultaneous_dial(self) -> None:
-        """Both dial at once: in every order of all messages one link is left."""
+        """Both dial at once: in every order of all messages one link is left (F11)."""
         count = 0
         for town in orders("a", "b"):
             self.check(town)
@@ -87,7 +87,7 @@ class DuelTests(SynchronousTestCase):
 
     @given(st.data(), st.lists(st.sampled_from("ab"), min_size=2, max_size=4))
     def test_any_order_of_more_dials(self, data: st.DataObject, who: list[str]) -> None:
-        """So it is with up to four dials at once."""
+        """So it is with up to four dials at once (F11)."""
         town = dialled(*who)
         while choices := town.choices():
             town.deliver(*data.draw(st.sampled_from(choices)))
@@ -97,7 +97,7 @@ class DuelTests(SynchronousTestCase):
     def test_any_order_with_broken_links(
         self, data: st.DataObject, who: list[str]
     ) -> None:
-        """Links break or hang at the worst moment: in the end one is left."""
+        """Links break or hang at the worst moment: in the end one is left (F11)."""
         town = dialled(*who)
         harm = data.draw(st.lists(st.integers(0, 30), max_size=2))
         for step in range(60):
@@ -131,7 +131,7 @@ class ChoiceTests(SynchronousTestCase):
         self.first, self.second = link_to(HIGH), link_to(HIGH)
 
     def test_lower_key_decides(self) -> None:
-        """Of two nodes the one with the lower key decides, and never both."""
+        """Of two nodes the one with the lower key decides, and never both (F11)."""
         self.assertTrue(decides(LOW_KEY, self.peer))
         self.assertFalse(decides(HIGH_KEY, Peer(LOW_KEY, 1, 0.0)))
 
@@ -172,7 +172,7 @@ class ChoiceTests(SynchronousTestCase):
         self.assertEqual(effects, (CloseLink(old, stale, 9),))
 
     def test_two_nodes_with_one_id(self) -> None:
-        """The newcomer is told where the other is, if that answers."""
+        """The newcomer is told where the other is, if that answers (F13)."""
         self.peer.link = self.first
         newcomer = link_to(HIGH, 2)
         link_offered(LOW_KEY, self.peer, newcomer, 5, 0.0)
@@ -194,7 +194,7 @@ class ChoiceTests(SynchronousTestCase):
             self.assertEqual(len(peer.waiting), WAITING_LINKS_MAX)
 
     def test_waiting_links_of_an_earlier_life(self) -> None:
-        """When a node has restarted, its earlier links wait no more."""
+        """When a node has restarted, its earlier links wait no more (F8)."""
         peer = Peer(LOW_KEY, 1, 0.0)
         old, new = link_to(LOW, 1), link_to(LOW, 2)
         choose(HIGH_KEY, peer, old)

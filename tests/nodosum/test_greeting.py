@@ -51,7 +51,7 @@ class ExchangeTests(GreetingTestCase):
         self.assertFalse(self.b.ticket_valid(NO_TOKEN, A[0], node_key_of("a"), 0))
 
     def test_answers_are_not_longer_than_questions(self) -> None:
-        """Nobody can flood a third party through us."""
+        """Nobody can flood a third party through us (F29)."""
         self.assertEqual({len(data) for data in Talk(self.a, self.b).data}, {160})
 
     def test_listening_port_is_the_one_that_was_said(self) -> None:
@@ -60,7 +60,9 @@ class ExchangeTests(GreetingTestCase):
         self.assertEqual(talk.at_b.address, A)
 
     def test_slow_answers(self) -> None:
-        """An answer slower than the pause between questions still counts, once."""
+        """
+        An answer slower than the pause between questions still counts, once (F10, F7).
+        """
         questions = [self.a.hello(B, sent_ms=0) for _ in range(QUESTIONS_PER_NONCE)]
         retries = [self.reply(self.b, question, A) for question in questions]
         again = [self.reply(self.a, retry, B) for retry in retries]
@@ -115,7 +117,7 @@ class ExchangeTests(GreetingTestCase):
             self.assertEqual(len(key_ids), 1)
 
     def test_secret_never_travels_in_clear(self) -> None:
-        """No eight bytes in a row of the secret, or a key, are ever sent."""
+        """No eight bytes in a row of the secret, or a key, are ever sent (F47)."""
         key = derive_key(SECRET, "demo")
         hidden = [SECRET.encode(), bytes(range(32)), key.udp, key.node, key.client]
         pieces = {text[at : at + 8] for text in hidden for at in range(len(text) - 7)}
@@ -128,7 +130,7 @@ class StrangerTests(GreetingTestCase):
     """Silence is the answer."""
 
     def test_every_flipped_bit(self) -> None:
-        """A datagram with one bit changed is answered with silence, each one."""
+        """A datagram with one bit changed is answered with silence, each one (F20)."""
         talk = Talk(self.a, self.b)
         question = self.a.hello(B, sent_ms=0)
         retry = self.reply(self.b, question, A)
@@ -148,7 +150,7 @@ class StrangerTests(GreetingTestCase):
         )
 
     def test_short_packets_do_not_panic(self) -> None:
-        """Every part of every datagram is silently dropped, and so is more."""
+        """Every part of every datagram is silently dropped, and so is more (F30)."""
         for data in Talk(self.a, self.b).data:
             for length in range(160):
                 for node in (self.a, self.b):
@@ -156,7 +158,7 @@ class StrangerTests(GreetingTestCase):
             self.assertEqual(self.b.datagram_received(data + b"\0", A, 0), ())
 
     def test_wrong_secret_and_wrong_cluster(self) -> None:
-        """A node with another secret or cluster name hears nothing."""
+        """A node with another secret or cluster name hears nothing (F15, F16)."""
         for local in (side("a", secrets=(OTHER,)), side("a", cluster="other")):
             question = greeting(local).hello(B, sent_ms=0)
             self.assertEqual(self.b.datagram_received(question, A, 0), ())
@@ -170,7 +172,7 @@ class StrangerTests(GreetingTestCase):
 
     @given(st.binary(max_size=200), st.sampled_from([A, B, ("::1", 0)]))
     def test_any_bytes(self, data: bytes, source: Address) -> None:
-        """Whatever strangers send, there is silence, and no exception."""
+        """Whatever strangers send, there is silence, and no exception (F24, F30)."""
         self.assertEqual(self.b.datagram_received(data, source, 0), ())
         patched = b"MYCO" + data[4:128].ljust(124, b"\0") + bytes(32)
         self.assertEqual(self.b.datagram_received(patched, source, 0), ())
@@ -187,7 +189,9 @@ class AnswerTests(GreetingTestCase):
         self.assertEqual(len(self.a.datagram_received(retry, B, 0)), 1)
 
     def test_retry_with_another_nonce(self) -> None:
-        """A RETRY to an older round of questions, or somebody else's, is ignored."""
+        """
+        A RETRY to an older round of questions, or somebody else's, is ignored (F17).
+        """
         old = self.retry()
         for _ in range(QUESTIONS_PER_NONCE):
             self.a.hello(B, sent_ms=0)
@@ -196,7 +200,7 @@ class AnswerTests(GreetingTestCase):
         self.assertEqual(stranger.datagram_received(old, B, 0), ())
 
     def test_ack_counts_once_and_from_there(self) -> None:
-        """A HELLO_ACK counts from the address asked, and a second time never."""
+        """A HELLO_ACK counts from the address asked, and a second time never (F10)."""
         again = self.reply(self.a, self.retry(), B)
         ack = self.b.datagram_received(again, A, 0)[0]
         assert isinstance(ack, Reply)
@@ -205,7 +209,7 @@ class AnswerTests(GreetingTestCase):
         self.assertEqual(self.a.datagram_received(ack.data, B, 0), ())
 
     def test_ack_without_a_question(self) -> None:
-        """Nobody is believed to be there who was not asked."""
+        """Nobody is believed to be there who was not asked (F47)."""
         hello = self.read(self.a.hello(B, sent_ms=0))
         for kind in (HelloType.RETRY, HelloType.HELLO_ACK):
             for echo in (NO_TOKEN, hello.nonce):
@@ -224,14 +228,16 @@ class AnswerTests(GreetingTestCase):
         self.assertEqual(len(a.datagram_received(retry, B, 0)), 1)
 
     def test_recorded_exchange(self) -> None:
-        """A whole recorded exchange, sent again from elsewhere, teaches nothing."""
+        """
+        A whole recorded exchange, sent again from elsewhere, teaches nothing (F17).
+        """
         talk = Talk(self.a, self.b)
         for data in talk.data[1:]:
             for node in (self.a, self.b):
                 self.assertEqual(node.datagram_received(data, C, 0), ())
 
     def test_reflected_exchange(self) -> None:
-        """Whoever sends our own datagrams back only ever shows us ourselves."""
+        """Whoever sends our own datagrams back only ever shows us ourselves (F18)."""
         learned: list[Greeted] = []
         queue = [self.a.hello(B, sent_ms=0)]
         while queue:

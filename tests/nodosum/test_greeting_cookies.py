@@ -21,14 +21,14 @@ class CookieTests(GreetingTestCase):
     """A cookie is good where it was sent to, for what it was sent for."""
 
     def test_before_the_cookie_nothing_is_kept(self) -> None:
-        """A first HELLO, from whatever address, gives no greeting."""
+        """A first HELLO, from whatever address, gives no greeting (F29)."""
         for port in range(1, 50):
             question = self.a.hello(B, sent_ms=0)
             answers = self.b.datagram_received(question, ("10.0.0.9", port), 0)
             self.assertEqual([type(answer) for answer in answers], [Reply])
 
     def test_bound_to_address_node_and_nonce(self) -> None:
-        """Another address, port, node or nonce makes a cookie worthless."""
+        """Another address, port, node or nonce makes a cookie worthless (F17, F29)."""
         again = self.reply(self.a, self.retry(), B)
         hello = self.read(again)
         for data, source in (
@@ -81,7 +81,7 @@ class CookieTests(GreetingTestCase):
                 )
 
     def test_long_silence(self) -> None:
-        """What was recorded before a quiet hour is not good after it."""
+        """What was recorded before a quiet hour is not good after it (F17)."""
         for later_s in (2 * COOKIE_KEY_S, 3600.0):
             self.setUp()
             again = self.reply(self.a, self.retry(now=0), B)
@@ -96,7 +96,7 @@ class BoundTests(GreetingTestCase):
     """Neither work nor memory without end."""
 
     def test_answers_per_second(self) -> None:
-        """An address gets 500 answers a second, and not one more."""
+        """An address gets 500 answers a second, and not one more (F29, F30)."""
         question = self.a.hello(B, sent_ms=0)
         for _ in range(HELLO_ANSWERS_PER_SECOND):
             self.assertEqual(len(self.b.datagram_received(question, A, 5.0)), 1)
@@ -114,7 +114,7 @@ class BoundTests(GreetingTestCase):
         self.assertEqual(len(self.b.datagram_received(question, A, 0)), 1)
 
     def test_addresses_answered(self) -> None:
-        """In one second 4,096 addresses are answered, one more is not."""
+        """In one second 4,096 addresses are answered, one more is not (F30)."""
         question = self.a.hello(B, sent_ms=0)
         for number in range(STRANGER_TABLE_MAX):
             source = (f"10.1.{number >> 8}.{number & 255}", 1)

@@ -18,6 +18,7 @@ from mycorrizal.nodosum.effects import (
     SendSystem,
 )
 from mycorrizal.nodosum.inquiries import (
+    ANSWER_S,
     FRESH_S,
     HEARD,
     LEFT,
@@ -240,6 +241,15 @@ class SilenceTests(InquiryCase):
         self.assertIsNone(self.target.hearsay.via)
         self.answer(last, HEARD)
         self.assertIsNotNone(self.target.hearsay.via)
+
+    def test_unanswered(self) -> None:
+        """A question that nobody answers is forgotten after 30 s (F57)."""
+        inquiries = self.core.inquiries
+        self.assertNotEqual(inquiries.ask(self.target, self.now), [])
+        inquiries.forget(self.now + ANSWER_S - 0.1)
+        self.assertNotEqual(inquiries._questions, {})
+        inquiries.forget(self.now + ANSWER_S)
+        self.assertEqual(inquiries._questions, {})
 
     def test_answers_of_others(self) -> None:
         """An answer counts only from who was asked, once, and about that life."""

@@ -221,7 +221,7 @@ class FairnessTests(LanesTestCase):
     """Applications take turns."""
 
     def test_turns(self) -> None:
-        """One that has a lot to send leaves room for one that has little."""
+        """One that has a lot to send leaves room for one that has little (F32)."""
         self.stingy()
         for _ in range(150):
             self.post(50_000, "bulk")
@@ -358,7 +358,7 @@ class BoundTests(LanesTestCase):
         self.assertTrue(self.post(0))
 
     def test_frames_at_the_bound(self) -> None:
-        """65,536 frames may wait, even of nothing; not one more."""
+        """65,536 frames may wait, even of nothing; not one more (F31)."""
         self.link.pause()
         for _ in range(65_536):
             self.assertTrue(self.post(0))
@@ -424,8 +424,8 @@ class BoundTests(LanesTestCase):
 
     def test_full_queues_at_the_bound(self) -> None:
         """
-        When four are full, one that has nothing queued gets no queue: the
-        memory for one peer is bounded, however many applications there are.
+        When four are full, one that has nothing queued gets no queue: the memory for
+        one peer is bounded, however many applications there are (F31).
         """
         self.use(queue_bytes_max=100_000)
         self.link.pause()

@@ -222,7 +222,9 @@ class ReceivingTests(LinkTestCase):
         self.assertEqual(self.route.messages, [b"x"])
 
     def test_unknown_types(self) -> None:
-        """An unknown frame with bit 7 is ignored; without it, it is the owner's."""
+        """
+        An unknown frame with bit 7 is ignored; without it, it is the owner's (F50).
+        """
         for up in (True, False):
             self.use(self.side.link("b", up=up))
             self.side.owner.received.clear()
@@ -377,15 +379,15 @@ class CallTests(LinkTestCase):
         self.assertEqual(self.route.cancels, [5])
 
     def test_one_id_twice(self) -> None:
-        """A second call with the id of one under way is an error."""
+        """A second call with the id of one under way is an error (F17)."""
         self.request(5, b"later")
         with self.assertRaises(RemoteProtocolError):
             self.request(5, b"again")
 
     def test_asking_without_reading(self) -> None:
         """
-        A node that asks and asks, and does not read the answers, is told that
-        we are busy: its answers take 8 MiB and one message of our memory.
+        A node that asks and asks, and does not read the answers, is told that we are
+        busy: its answers take 8 MiB and one message of our memory (F31).
         """
         self.link.pause()
         answer = bytes(1024 * 1024 - FRAME_COST_BYTES * 17)
@@ -404,7 +406,9 @@ class CallTests(LinkTestCase):
         self.assertEqual(len(self.route.requests), 10)
 
     def test_asking_for_ever_without_reading(self) -> None:
-        """One that goes on all the same is dropped: even its refusals are bounded."""
+        """
+        One that goes on all the same is dropped: even its refusals are bounded (F31).
+        """
         for app_id in (APP, b"other"):
             self.use(self.side.link("b"))
             self.link.pause()
@@ -417,7 +421,7 @@ class CallTests(LinkTestCase):
             self.assertLess(self.link.queued_bytes, 2.1 * QUEUE_BYTES_MAX)
 
     def test_pinging_without_reading(self) -> None:
-        """So is one that pings and pings, and reads nothing."""
+        """So is one that pings and pings, and reads nothing (F31)."""
         self.link.pause()
         for at in range(60_000):
             self.link.pong(1, 2)

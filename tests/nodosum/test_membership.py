@@ -180,7 +180,7 @@ class JoiningTests(CoreTestCase):
             self.assertEqual(closing, (CloseLink(stray),))
 
     def test_addresses_at_the_bound(self) -> None:
-        """At most 16 addresses of a peer are kept, each once."""
+        """At most 16 addresses of a peer are kept, each once (F53)."""
         many = tuple((f"10.1.0.{at}", 1) for at in range(ADDRESSES_PER_PEER_MAX))
         for _ in range(2):
             entries = [PeerEntry(node_key_of(HIGH), 1, many)]
@@ -199,7 +199,7 @@ class DiallingTests(CoreTestCase):
         self.assertEqual(self.core.greeted(greeted(HIGH), 0.0), (dial,))
 
     def test_one_dial_at_a_time(self) -> None:
-        """Greetings come twice; there is one dial, and none once linked."""
+        """Greetings come twice; there is one dial, and none once linked (F10)."""
         self.core.greeted(greeted(HIGH), 0.0)
         for asked in (True, False):
             again = self.core.greeted(greeted(HIGH, asked=asked), 0.1)
@@ -229,7 +229,7 @@ class DiallingTests(CoreTestCase):
         self.assertLess(max(pauses), 22.7)
 
     def test_somebody_who_does_not_want_us(self) -> None:
-        """A node that closes each link before it is up is left alone, too."""
+        """A node that closes each link before it is up is left alone, too (F56)."""
         for end in (None, LinkEnd(Goodbye.SINGLE), LinkEnd(Goodbye.DUPLICATE_ID)):
             for name in (LOW, HIGH):
                 core = core_of(name)
@@ -316,7 +316,7 @@ class DeathTests(CoreTestCase):
         self.assertEqual(pings, 10)
 
     def test_our_own_stall(self) -> None:
-        """If we were the ones who slept, nobody is blamed for it."""
+        """If we were the ones who slept, nobody is blamed for it (F5)."""
         link = self.link()
         self.tick_until(2.0)
         for effect in self.core.tick(6.0):
@@ -331,8 +331,8 @@ class DeathTests(CoreTestCase):
 
     def test_overslept(self) -> None:
         """
-        After a sleep in which the others must have given us up, what waits in
-        our links is dropped unread, and we begin again.
+        After a sleep in which the others must have given us up, what waits in our links
+        is dropped unread, and we begin again (F6, F8).
         """
         link = self.link()
         self.tick_until(2.0)
@@ -374,7 +374,7 @@ class DeathTests(CoreTestCase):
         self.assertEqual(dial, Dial(address_of(HIGH), node_key_of(HIGH)))
 
     def test_nobody_listens(self) -> None:
-        """A lost peer whose machine says that nothing listens is dead at once."""
+        """A lost peer whose machine says that nothing listens is dead at once (F1)."""
         link = self.link()
         self.core.link_closed(link, None, 1.0)
         (died,) = self.core.dial_failed(node_key_of(HIGH), refused=True, now=1.1)
@@ -423,7 +423,7 @@ class DeathTests(CoreTestCase):
         self.assertEqual(kinds, ["Joined b", "Died b", "Joined b"])
 
     def test_killed_without_a_word(self) -> None:
-        """A machine without power is dead within 6 s."""
+        """A machine without power is dead within 6 s (F1)."""
         town = Town("a", "b", "c").joined()
         town.pass_time(1)
         town.kill("b", silent=True)
@@ -489,7 +489,7 @@ class GoodbyeTests(CoreTestCase):
         self.assertEqual(self.core.link_closed(accepted, end, 0.0), ())
 
     def test_stale_incarnation(self) -> None:
-        """Who is told of a later life of its own begins one after that."""
+        """Who is told of a later life of its own begins one after that (F14)."""
         for detail, expected in (
             (9, (Reincarnate(10),)),
             (INCARNATION_MAX - 1, (Reincarnate(INCARNATION_MAX),)),
@@ -577,7 +577,7 @@ class RestartTests(CoreTestCase):
         self.assertEqual(error.addresses, ("10.0.0.3:7000", "10.0.0.2:7000"))
 
     def test_twins_that_meet_each_other(self) -> None:
-        """Two nodes with one id that dial each other find out as well."""
+        """Two nodes with one id that dial each other find out as well (F13)."""
         for twin_incarnation in (1, 2):
             for dialler in ("b", "c"):
                 town = Town("b")
@@ -622,7 +622,7 @@ class RestartTests(CoreTestCase):
         self.assertEqual(len(town.live_wires()), 1)
 
     def test_late_welcome_of_an_earlier_life(self) -> None:
-        """A link of a life that is over is not taken any more."""
+        """A link of a life that is over is not taken any more (F8)."""
         core = core_of(HIGH)
         old, new = link_to(LOW, 1), link_to(LOW, 2)
         core.authenticated(old, 0.0)
@@ -671,13 +671,15 @@ class OurselvesTests(CoreTestCase):
     """Our own address is among those we were given."""
 
     def test_by_udp(self) -> None:
-        """Our own answer to our own HELLO says which address is ours."""
+        """Our own answer to our own HELLO says which address is ours (F53)."""
         found = FoundOwnAddress(address_of(LOW))
         self.assertEqual(self.core.greeted(greeted(LOW), 0.0), (found,))
         self.assertEqual(self.core.greeted(greeted(LOW, asked=False), 0.0), ())
 
     def test_by_tcp(self) -> None:
-        """So does a connection to ourselves, which is closed on both sides."""
+        """
+        So does a connection to ourselves, which is closed on both sides (F53, F18).
+        """
         for dialled in (True, False):
             link = link_to(LOW, dialled=dialled)
             found = (FoundOwnAddress(address_of(LOW)),) if dialled else ()
@@ -714,7 +716,7 @@ class HearsayTests(CoreTestCase):
         self.assertEqual(self.core.peers, {})
 
     def test_left_and_dead_are_forgotten(self) -> None:
-        """Who left is remembered for 60 s, who died for an hour."""
+        """Who left is remembered for 60 s, who died for an hour (F57)."""
         self.core.link_closed(self.link(HIGH), LinkEnd(Goodbye.LEAVING), 0.0)
         self.core.link_closed(self.link(MIDDLE), None, 0.0)
         self.core.dial_failed(node_key_of(MIDDLE), refused=True, now=0.0)
@@ -772,7 +774,7 @@ class BoundTests(CoreTestCase):
             core.learned([PeerEntry(key, 1, (("10.0.0.9", 1),))], at / 1e6)
 
     def test_hearsay_at_the_bound(self) -> None:
-        """Of 4,097 peers that others name the last is not remembered."""
+        """Of 4,097 peers that others name the last is not remembered (F57)."""
         self.fill(self.core, PEERS_MAX + 1)
         self.assertEqual(len(self.core.peers), PEERS_MAX)
         self.assertFalse(PEERS_MAX.to_bytes(16, "big") in self.core.peers)

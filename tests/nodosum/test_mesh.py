@@ -64,7 +64,7 @@ class FormingTests(MeshTestCase):
             self.assertEqual(joined, [2, 2, 2])
 
     def test_slow_network(self) -> None:
-        """Half a second from node to node makes no duplicates and no deaths."""
+        """Half a second from node to node makes no duplicates and no deaths (F7)."""
         self.world.latency_ms(250, 250)
         nodes = self.nodes.three()
         self.world.advance(20)
@@ -80,7 +80,7 @@ class FormingTests(MeshTestCase):
         self.check(a, b, c)
 
     def test_both_families(self) -> None:
-        """A node on :: is reached by IPv4 and IPv6, under however many names."""
+        """A node on :: is reached by IPv4 and IPv6, under however many names (F53)."""
         seed = self.world.host("a", "10.0.5.1", "fd00::1")
         a = self.nodes.start(seed, listen=("::", 7000))
         b = self.nodes.start("b", ("10.0.5.1", 7000), ("::ffff:10.0.5.1", 7000))
@@ -101,7 +101,7 @@ class FormingTests(MeshTestCase):
         self.check(a, b)
 
     def test_restart(self) -> None:
-        """A killed node that returns is down, dead, joined and up again."""
+        """A killed node that returns is down, dead, joined and up again (F12)."""
         nodes = self.nodes.three()
         listener = Listener()
         nodes[0].listen_to_links(listener)
@@ -118,7 +118,9 @@ class FormingTests(MeshTestCase):
         self.assertEqual(self.nodes.told["a"][2:], ["Died b", "Joined b"])
 
     def test_power_cut_and_restart(self) -> None:
-        """So is one whose old connection hangs; it is not even suspected before."""
+        """
+        So is one whose old connection hangs; it is not even suspected before (F12).
+        """
         nodes = self.nodes.three()
         host = self.world.hosts["b"]
         host.crash("silence")
@@ -130,7 +132,7 @@ class FormingTests(MeshTestCase):
         self.assertEqual(self.nodes.told["a"][2:], ["Died b", "Joined b"])
 
     def test_paused_node(self) -> None:
-        """A node that slept for 20 s blames nobody, and is a member again."""
+        """A node that slept for 20 s blames nobody, and is a member again (F5, F6)."""
         nodes = self.nodes.three()
         host = self.world.hosts["b"]
         host.pause()
@@ -185,7 +187,7 @@ class WrongPlaceTests(MeshTestCase):
         self.assertFalse(a.membership.peers[gone.node_key].dialling)
 
     def test_old_address_is_our_own(self) -> None:
-        """If its place is ours now, it is found out, and forgotten one day."""
+        """If its place is ours now, it is found out, and forgotten one day (F53)."""
         a = self.nodes.start("a")
         self.world.advance(1)
         key = node_key_of("gone")
@@ -223,7 +225,7 @@ class WrongPlaceTests(MeshTestCase):
         return text
 
     def test_third_node_finds_the_twin(self) -> None:
-        """A second node with an id that is taken hears where the first one is."""
+        """A second node with an id that is taken hears where the first one is (F13)."""
         nodes = self.nodes.three()
         twin = self.nodes.start("twin", ("10.0.0.1", 7000), node_id="b", incarnation=2)
         self.world.advance(5)
@@ -248,7 +250,9 @@ class WrongPlaceTests(MeshTestCase):
         self.assertEqual(self.world.errors(), [])
 
     def test_reflected_hello(self) -> None:
-        """Who sends our HELLO back to us hides a seed for half a minute at most."""
+        """
+        Who sends our HELLO back to us hides a seed for half a minute at most (F18).
+        """
         a = self.nodes.start("a", ("10.0.0.2", 7000))
         reflected = 0
         original = a.mesh.hello.send
@@ -319,7 +323,7 @@ class ReentryTests(MeshTestCase):
             self.assertEqual(self.world.errors(), [])
 
     def test_stale_goodbye(self) -> None:
-        """A node whose clock went back takes a later life, and is a member."""
+        """A node whose clock went back takes a later life, and is a member (F14)."""
         a = self.nodes.start("a", incarnation=5)
         b = self.nodes.start("b", ("10.0.0.1", 7000), incarnation=9)
         self.world.advance(3)

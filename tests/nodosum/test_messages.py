@@ -27,6 +27,7 @@ from mycorrizal.nodosum.messages import (
 from mycorrizal.nodosum.wire.limits import (
     ADDRESSES_PER_PEER_MAX,
     FRAME_BYTES_MIN,
+    LABELS_BYTES_MAX,
     LABELS_MAX,
     NAME_BYTES_MAX,
     PEERS_PER_FRAME_MAX,
@@ -134,6 +135,26 @@ class MessageTests(SynchronousTestCase):
         ):  # fmt: skip
             decode(Welcome, changed(**{field: at}))
             self.refuse(Welcome, changed(**{field: over}))
+
+    def test_label_bytes_at_the_bound(self) -> None:
+        """
+        The labels of one node take 2,048 bytes at most, so that those of all
+        that it remembers are bounded; the same of nodes that others name (F57).
+        """
+        full = {f"{at:02}" + "é" * 31: "x" * 64 for at in range(16)}
+        self.assertEqual(LABELS_BYTES_MAX, 16 * (64 + 64))
+        over = {**full, "": "y"}
+        for kind, message in ((Welcome, WELCOME), (PeerEntry, ENTRY)):
+            fields = list(msgspec.structs.astuple(message))
+            at = kind.__struct_fields__.index("labels")
+            outer: Any = Welcome if kind is Welcome else Peers
+            for labels, taken in ((full, True), (over, False)):
+                fields[at] = labels
+                payload = encode(fields if kind is Welcome else [[fields]])
+                if taken:
+                    decode(outer, payload)
+                else:
+                    self.assertIn("2049 bytes", self.refuse(outer, payload))
 
     def test_peers_at_the_bound(self) -> None:
         """512 peers may be named at once, one more not; nor a key of 15 bytes."""

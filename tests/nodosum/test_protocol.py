@@ -47,7 +47,9 @@ class LinkProtocolTests(SynchronousTestCase):
             self.assertEqual(self.world.errors(), [])
 
     def test_slow_reader(self) -> None:
-        """A peer that does not read fills our queue, and then no more is taken."""
+        """
+        A peer that does not read fills our queue, and then no more is taken (F31).
+        """
         self.connect()
         channel, payload = Channel("chat"), bytes(50_000)
         transport: Any = self.b.protocols[0].transport
@@ -82,7 +84,7 @@ class LinkProtocolTests(SynchronousTestCase):
         self.assertEqual(self.a.received, [(FrameType.PING, bytes(16))])
 
     def test_lost(self) -> None:
-        """When the other machine is gone the link is closed, and told of once."""
+        """When the other machine is gone the link is closed, and told of once (F1)."""
         self.connect()
         self.b.place.crash()
         self.world.advance(1)
@@ -96,7 +98,7 @@ class LinkProtocolTests(SynchronousTestCase):
         self.assertEqual((len(self.a.gone), self.a.received), (1, []))
 
     def test_close_that_hangs(self) -> None:
-        """A connection that won't close in good order is closed after 5 s."""
+        """A connection that won't close in good order is closed after 5 s (F31)."""
         self.connect()
         self.world.cut(self.a.place, self.b.place)
         self.at_a.ping(1, 2)

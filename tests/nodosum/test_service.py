@@ -58,7 +58,7 @@ class ReadyTests(ServiceTestCase):
         self.check_errors()
 
     def test_itself_on_all_interfaces(self) -> None:
-        """One that listens on 0.0.0.0 finds out by HELLO, or by TCP."""
+        """One that listens on 0.0.0.0 finds out by HELLO, or by TCP (F53)."""
         for hello in ("udp", "tcp"):
             self.setUp()
             host = self.world.host("a")
@@ -106,7 +106,7 @@ class NotReadyTests(ServiceTestCase):
     """Why a node does not become ready."""
 
     def test_another_secret(self) -> None:
-        """If all who answer refuse us, the error says who and what to check."""
+        """If all who answer refuse us, the error says who and what to check (F15)."""
         settings: tuple[dict[str, Any], ...] = (
             {"secret": OTHER_SECRET}, {"cluster_name": "x"}, {"tls": "off"},
         )  # fmt: skip
@@ -204,7 +204,7 @@ class DiscoveryTests(ServiceTestCase):
         return node
 
     def test_last_good_answer_is_kept(self) -> None:
-        """A discovery that fails, or finds nothing, removes no member."""
+        """A discovery that fails, or finds nothing, removes no member (F45)."""
         a = self.nodes.start("a")
         good = [("10.0.0.1", 7000)]
         node = self.start(good, DiscoveryError("no"), [], DiscoveryError("no"))
@@ -214,7 +214,7 @@ class DiscoveryTests(ServiceTestCase):
         self.check_errors()
 
     def test_ten_thousand_addresses(self) -> None:
-        """Of ten thousand addresses the first 256 are looked at."""
+        """Of ten thousand addresses the first 256 are looked at (F45)."""
         many = [(f"10.2.{at >> 8}.{at & 255}", 1) for at in range(10_000)]
         node = self.start(many)
         self.world.advance(10)
@@ -258,7 +258,7 @@ class SubscriptionTests(ServiceTestCase):
         self.assertEqual(told, [])
 
     def test_subscriber_that_fails(self) -> None:
-        """One that raises is logged, and the others are told."""
+        """One that raises is logged, and the others are told (F33)."""
         a = self.nodes.start("a")
         a._subscribers = {None: lambda event: 1 / 0, **a._subscribers}
         self.nodes.start("b", ("10.0.0.1", 7000))

@@ -60,7 +60,7 @@ class SocketTests(SynchronousTestCase):
         self.assertEqual(self.strangers.sockets()[0], 1)
 
     def test_in_all_at_the_bound(self) -> None:
-        """128 sockets stay in all; one more closes the oldest of them."""
+        """128 sockets stay in all; one more closes the oldest of them (F28)."""
         for at in range(IN_ALL):
             self.assertEqual(self.arrive(f"h{at}"), [None])
         self.assertEqual(self.arrive("h"), [0])

@@ -121,7 +121,7 @@ class AutoTlsTests(SynchronousTestCase):
         self.assertEqual(handle.get_protocol_version_name(), "TLSv1.3")
 
     def test_older_version(self) -> None:
-        """Who only speaks TLS 1.2 gets no session, dialling or dialled."""
+        """Who only speaks TLS 1.2 gets no session, dialling or dialled (F20)."""
         for pair in ((AutoTls(), self.b), (self.a, AutoTls())):
             for tls in pair:
                 if tls not in (self.a, self.b):
@@ -138,7 +138,7 @@ class AutoTlsTests(SynchronousTestCase):
         self.assertEqual(pair.authenticated, (True, True))
 
     def test_man_in_the_middle(self) -> None:
-        """Who ends TLS on both sides and relays everything gains nothing."""
+        """Who ends TLS on both sides and relays everything gains nothing (F19)."""
         nodes = side("a", tls=True), side("b", tls=True)
         to_a, to_b = Session(self.a, self.m), Session(self.m, self.b)
         pair = Pair(*nodes, exporters=(to_a.exporters[0], to_b.exporters[1])).run()

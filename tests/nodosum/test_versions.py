@@ -78,7 +78,7 @@ class VersionTests(VersionTwoTestCase):
             self.assertFalse(two.closed)
 
     def test_features(self) -> None:
-        """In force is what both know; bits that only version 2 knows are not."""
+        """In force is what both know; bits that only version 2 knows are not (F50)."""
         for mode in ("auto", "zlib", "off"):
             self.setUp()
             two = self.linked(dials=True, compression=mode)
@@ -121,7 +121,7 @@ class UnknownTypeTests(VersionTwoTestCase):
     """Bit 7 says what may be ignored."""
 
     def test_may_be_ignored(self) -> None:
-        """What is unknown and has bit 7 is ignored, whatever is in it."""
+        """What is unknown and has bit 7 is ignored, whatever is in it (F50)."""
         two = self.linked(dials=True)
         for payload in (b"", b"news", bytes(64 * 1024)):
             two.say(NEWS, payload)
@@ -141,7 +141,7 @@ class UnknownTypeTests(VersionTwoTestCase):
         self.assertEqual(self.got, [])
 
     def test_may_not_be_ignored(self) -> None:
-        """What is unknown and has not bit 7 ends the link."""
+        """What is unknown and has not bit 7 ends the link (F50)."""
         two = self.linked(dials=True)
         two.say(DEMAND, b"!")
         self.check_closed(two)

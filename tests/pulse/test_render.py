@@ -174,6 +174,6 @@ class PageTests(SynchronousTestCase):
         self.assertIn("no copies missing", page)
 
     def test_escape_codes(self) -> None:
-        """A name from the network can't steer the terminal."""
+        """A name from the network can't steer the terminal (F58)."""
         page = status(status_of(member("\x1b[2J")))
         self.assertNotIn("\x1b[2J", page)

@@ -59,6 +59,7 @@ from mycorrizal.mycel.slot_messages import (
 from mycorrizal.mycel.watch_messages import Event as Event
 from mycorrizal.mycel.watch_messages import Events as Events
 from mycorrizal.mycel.watch_messages import Watch as Watch
+from mycorrizal.nodosum import printable
 
 #: In place of a number of milliseconds.
 DEFAULT_TTL: Final = 0
@@ -260,6 +261,11 @@ class Refused(Message, tag=34):
     reason: Annotated[str, Meta(max_length=32)]
     text: Annotated[str, Meta(max_length=1024)] = ""
     promised: tuple[Origin, Incarnation] | None = None
+
+    def __post_init__(self) -> None:
+        # It ends up in logs and on terminals, and may quote a loader's error.
+        if not self.text.isprintable():
+            self.text = printable(self.text.encode(errors="replace"))
 
 
 UNKNOWN_BUCKET: Final = "unknown_bucket"

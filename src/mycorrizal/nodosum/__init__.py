@@ -49,6 +49,7 @@ from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.service import NodosumService
 from mycorrizal.nodosum.tls import AutoTls
 from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, ErrorCode
+from mycorrizal.nodosum.wire.signals import printable
 
 __all__ = [
     # From acl
@@ -91,7 +92,8 @@ __all__ = [
     "AutoTls",
     "NodosumService",
     "Readiness",
-    # From wire.limits
+    # From wire.limits, wire.signals
     "DEFAULT_PORT",
     "ErrorCode",
+    "printable",
 ]

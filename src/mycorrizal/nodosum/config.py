@@ -37,6 +37,7 @@ class NodosumConfig:
     :ivar compression: ``auto`` (zstd where both have it), ``zlib`` (that, too),
         or ``off``.
     :ivar handshake_timeout_s: From accept, or dial, to AUTH, in all.
+    :ivar start_pause_s: Before our ports are opened, as this node comes and goes.
     :ivar ready_timeout_s: How long discovery may fail at start.
     :ivar ping_interval_s: Between two pings on each link.
     :ivar suspect_after_s: Without a byte from a peer; others are asked then.
@@ -60,6 +61,7 @@ class NodosumConfig:
     single: bool = False
     labels: dict[str, str] = attrs.field(factory=dict)
     handshake_timeout_s: float = 2.0
+    start_pause_s: float = 0.0
     ready_timeout_s: float = 30.0
     ping_interval_s: float = 1.0
     suspect_after_s: float = 3.0

@@ -35,6 +35,8 @@ REFUSED_DEAD_S = 0.6
 FRESH_S = 0.25
 #: Questions that may be unanswered; the oldest are forgotten.
 UNANSWERED_MAX = 4096
+#: How long an answer is waited for: one that is older says nothing of use.
+ANSWER_S = 30.0
 
 #: What a `Probed` says.
 HEARD, SILENT, LEFT = 1, 2, 3
@@ -76,6 +78,15 @@ class Inquiries:
         self._last_number = 0
 
     # -- asking -----------------------------------------------------------------
+
+    def forget(self, now: float) -> None:
+        """Questions that nobody answers are forgotten; call this at each tick."""
+        questions = self._questions
+        while questions:
+            number = next(iter(questions))
+            if now - questions[number].asked_at < ANSWER_S:
+                return
+            del questions[number]
 
     def look(self, peer: Peer, now: float) -> list[Effect]:
         """Ask about a member that we don't hear; call this at each tick."""

@@ -341,6 +341,7 @@ class Membership:
             self._pinged_at = now
             self.health.clean()
             effects += self._gossip.tick(self.members(), now)
+        self.inquiries.forget(now)
         for peer in list(self.peers.values()):
             contest = peer.contest
             if contest is not None and now >= contest.until:

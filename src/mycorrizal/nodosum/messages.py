@@ -13,6 +13,7 @@ from msgspec import Meta
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.wire.limits import (
     ADDRESSES_PER_PEER_MAX,
+    LABELS_BYTES_MAX,
     LABELS_MAX,
     NAME_BYTES_MAX,
     PEERS_PER_FRAME_MAX,
@@ -37,6 +38,15 @@ Labels = Annotated[dict[Name, Name], Meta(max_length=LABELS_MAX)]
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
+def _check_labels(labels: dict[str, str]) -> None:
+    """
+    :raises ValueError: They are too long; of what is decoded, msgspec's error.
+    """
+    count = sum(len(name.encode()) + len(labels[name].encode()) for name in labels)
+    if count > LABELS_BYTES_MAX:
+        raise ValueError(f"labels of {count} bytes, over {LABELS_BYTES_MAX}")
+
+
 class PeerEntry(msgspec.Struct, array_like=True, frozen=True):
     """
     A peer that somebody knows: enough to dial it, and to know it as a member
@@ -50,6 +60,10 @@ class PeerEntry(msgspec.Struct, array_like=True, frozen=True):
     host: Name = ""
     labels: Labels = {}
     version: Name = ""
+
+    def __post_init__(self) -> None:
+        if self.labels:
+            _check_labels(self.labels)
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True):
@@ -68,6 +82,9 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True):
     clock: Incarnation
     leaving: bool
     peers: Annotated[tuple[PeerEntry, ...], Meta(max_length=PEERS_PER_FRAME_MAX)]
+
+    def __post_init__(self) -> None:
+        _check_labels(self.labels)
 
 
 class Peers(msgspec.Struct, array_like=True, frozen=True):

@@ -12,7 +12,7 @@ from typing import Protocol as Interface
 import attrs
 from twisted.application.service import MultiService
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -30,6 +30,7 @@ from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
 from mycorrizal.nodosum.contacts import FIRST_ROUND_S
 from mycorrizal.nodosum.discovery import Announcement, IDiscovery, StaticDiscovery
+from mycorrizal.nodosum.discovery.pacing import pause
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.membership import Me, Membership
 from mycorrizal.nodosum.mesh import Mesh
@@ -107,6 +108,7 @@ class NodosumService(MultiService):
         self._tls = tls
         self._ports: Ports | None = None
         self._began_at = 0.0
+        self._paused: Deferred[None] = succeed(None)
         #: By an object that stands for each subscription.
         self._subscribers: dict[object, Callable[[MemberEvent], object]] = {}
         self._link_listeners: list[LinkListener] = []
@@ -198,11 +200,31 @@ class NodosumService(MultiService):
 
     def startService(self) -> None:
         """
-        Open our ports and begin to look for others.
+        Open our ports and begin to look for others, now or after
+        ``start_pause_s``.
 
-        :raises CannotListen: A port is taken.
+        :raises CannotListen: A port is taken; after a pause, `readiness` fails
+            with it.
         """
         super().startService()
+        pause_s = self.config.start_pause_s
+        if not pause_s:
+            self._resolve()
+            return
+        self._log.warn(
+            "This node has been restarted again and again, each time soon after it "
+            "had started: it waits {pause_s:g} s before it joins",
+            pause_s=pause_s,
+        )
+        paused = pause(self.runtime, pause_s)
+        self._paused = paused.addCallback(lambda _: self._resolve())
+        self._paused.addErrback(self._not_opened)
+
+    def _not_opened(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            self.readiness.failed(failure)
+
+    def _resolve(self) -> None:
         host, port = self.config.listen
         literal = not host or isIPAddress(host) or isIPv6Address(host.partition("%")[0])
         if literal:
@@ -238,6 +260,7 @@ class NodosumService(MultiService):
         :return: Fires when all connections are closed.
         """
         self.applications.running = False
+        self._paused.cancel()
         withdrawn = self.rounds.stop()
         for waited_for in (self.listening, self.readiness):
             waited_for.ended(Failure(NotRunning()))

@@ -50,7 +50,7 @@ def pulse(context: click.Context) -> None:
 @click.pass_obj
 def status(session: Session) -> None:
     """Show the node, and the members and buckets it knows."""
-    reply = session.ask(AskStatus(), Status)
+    reply = session.ask(AskStatus(links=True), Status)
     session.say(
         render.status(reply, render.terminal_width()), msgspec.structs.asdict(reply)
     )
@@ -60,8 +60,8 @@ def status(session: Session) -> None:
 @click.pass_obj
 def nodes(session: Session) -> None:
     """List the nodes of the cluster."""
-    reply = session.ask(AskStatus(), Status)
-    session.say(render.members(reply, render.terminal_width()), reply.members)
+    reply = session.ask(AskStatus(links=True), Status)
+    session.say(render.nodes(reply, render.terminal_width()), reply.members)
 
 
 @pulse.command()

@@ -39,6 +39,7 @@ from mycorrizal.nodosum import (
     KeyRing,
     Link,
     format_address,
+    printable,
 )
 from mycorrizal.nodosum.acl import cluster_tag
 from mycorrizal.nodosum.endpoints import client_endpoint
@@ -354,4 +355,4 @@ def _failure(how: int, text: bytes, node_id: str, timeout_s: float) -> Mycorriza
         return RemoteFailure(f"{node_id} does not answer to Pulse")
     if how == ErrorCode.BUSY:
         return PeerBusy([node_id])
-    return RemoteFailure(text.decode(errors="backslashreplace"))
+    return RemoteFailure(printable(text))

@@ -23,7 +23,13 @@ Texts = Annotated[tuple[Text, ...], Meta(max_length=_NODES_MAX)]
 
 
 class AskStatus(msgspec.Struct, tag="status"):
-    """How are you?  Answered by `Status`."""
+    """
+    How are you?  Answered by `Status`.
+
+    :ivar links: Whether to ask all others for their broken links, too.
+    """
+
+    links: bool = False
 
 
 class AskPing(msgspec.Struct, tag="ping"):
@@ -180,6 +186,8 @@ class MemberStatus(msgspec.Struct):
 
     :ivar link: up, down, or ``via`` and the node that hears it in our place;
         empty for the node itself.
+    :ivar unlinked: The live members that this one has no link to, and who
+        hears each in its place, if anybody; where links were asked for.
     """
 
     id: str
@@ -190,6 +198,7 @@ class MemberStatus(msgspec.Struct):
     host: str
     labels: dict[str, str]
     link: str = ""
+    unlinked: dict[str, str] = {}
 
 
 class BucketStatus(msgspec.Struct):

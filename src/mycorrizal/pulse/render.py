@@ -12,8 +12,11 @@ from collections.abc import Iterable, Sequence
 import attrs
 import click
 
+from mycorrizal.pulse.links import broken
 from mycorrizal.pulse.messages import BucketStatus, MemberStatus, Status
 
+#: Broken links that are shown; a count tells of the rest.
+BROKEN_LINKS_MAX = 20
 #: Columns of a table where nobody says how wide the terminal is.
 WIDTH = 80
 
@@ -130,11 +133,11 @@ def members(status: Status, width: int = WIDTH) -> str:
     ]
     # A column that says nothing takes no room.
     labelled = any(member.labels for member in status.members)
-    broken = any(
+    unlinked = any(
         member.link not in ("up", "") and member.state in ("alive", "suspect")
         for member in status.members
     )
-    silent = {"LABELS": not labelled, "LINK": not broken}
+    silent = {"LABELS": not labelled, "LINK": not unlinked}
     shown = [
         index
         for index, column in enumerate(columns)
@@ -146,6 +149,18 @@ def members(status: Status, width: int = WIDTH) -> str:
         [[row[index] for index in shown] for row in rows],
         width,
     )
+
+
+def nodes(status: Status, width: int = WIDTH) -> str:
+    """The table of the nodes, and the links between them that are broken."""
+    found = broken(status)
+    lines = [members(status, width)]
+    for one, other, via in found[:BROKEN_LINKS_MAX]:
+        reached = f"{via} reaches both" if via else "nobody is known to reach both"
+        lines.append(printable(f"No link between {one} and {other}; {reached}"))
+    if len(found) > BROKEN_LINKS_MAX:
+        lines.append(f"No link between {len(found) - BROKEN_LINKS_MAX} more pairs")
+    return "\n".join(lines)
 
 
 def _member(member: MemberStatus, this: str) -> list[str]:
@@ -209,7 +224,7 @@ def status(found: Status, width: int = WIDTH) -> str:
         printable(f"Node {node.id} of cluster {node.cluster}{mode}"),
         f"Version {node.version}, up {uptime}, secret {node.secret}, TLS {node.tls}",
         "",
-        members(found, width),
+        nodes(found, width),
         "",
         buckets(found.buckets, width),
         "",

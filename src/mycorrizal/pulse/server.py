@@ -23,6 +23,7 @@ from mycorrizal.nodosum import (
     Peer,
 )
 from mycorrizal.pulse.cache_answers import answer_about_cache
+from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,
@@ -72,6 +73,7 @@ class PulseServer:
         self._leave = leave
         self._runtime = nodosum.runtime
         self._channel = Channel(APPLICATION_ID)
+        self._links = LinkSurvey(nodosum, self._channel)
         self._began_at = self._runtime.now()
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
@@ -117,8 +119,9 @@ class PulseServer:
     def answer(self, question: Question) -> Deferred[Any] | Reply:
         """The answer to a question, or a Deferred of it."""
         match question:
-            case AskStatus():
-                return self.status()
+            case AskStatus(links):
+                status = self.status()
+                return self._links.complete(status) if links else status
             case AskPing(node_id):
                 return self._ping(node_id)
             case AskSend(application, data, node_ids):

@@ -105,6 +105,20 @@ class AskTests(HttpCase):
         self.assertIn("Content-Type: application/json", lines)
         self.assertEqual(lines[-1], '{"a": 1}')
 
+    def test_proxy_and_namespace(self) -> None:
+        """A user and password, namespace and partition go with each request."""
+        for port, auth, expected in (
+            (9001, "me:a: b", "bWU6YTogYg=="), (9002, "me", "bWU6"),
+        ):  # fmt: skip
+            canned = self.canned(port, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            http = self.http(
+                url=f"http://{AGENT}:{port}", auth=auth, namespace="a", partition="b"
+            )
+            self.ask(http, "x", query=[("flag", "")])
+            lines = canned.asked.decode().split("\r\n")
+            self.assertEqual(lines[0], "GET /v1/x?flag&ns=a&partition=b HTTP/1.1")
+            self.assertIn(f"Authorization: Basic {expected}", lines)
+
     def test_odd_indexes(self) -> None:
         """An index that is no number is none (F46)."""
         for number, (text, index) in enumerate(

@@ -21,6 +21,10 @@ GOOD: list[dict[str, Any]] = [
     {"service": "a" * 128},
     {"tags": ("t" * TAG_BYTES_MAX,) * TAGS_MAX},
     {"datacenter": "dc1"},
+    {"namespace": "team-a", "partition": "p1"},
+    {"auth": "me:a password: \xe9"},
+    {"auth": "me"},
+    {"auth": "u:" + "p" * 1022},
     {"token": "x" * 4096},
     {"url": "https://a", "ca": "a", "cert": "b", "key": "c", "server_name": "d"},
     {"ttl_s": 1, "deregister_after_s": 1},
@@ -42,6 +46,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"service": "a" * 129}, "service", "is no name"),
     ({"service": "a/b"}, "service", "is no name"),
     ({"datacenter": "a b"}, "datacenter", "is no name"),
+    ({"namespace": "a b"}, "namespace", "is no name"),
+    ({"partition": ""}, "partition", "is no name"),
+    ({"auth": ""}, "auth", "give USER:PASSWORD"),
+    ({"auth": ":secret"}, "auth", "give USER:PASSWORD"),
+    ({"auth": "me:a\nb"}, "auth", "give USER:PASSWORD"),
+    ({"auth": "u:" + "p" * 1023}, "auth", "up to 1,024 printable"),
     ({"url": "https://a", "server_name": "*.a"}, "server_name", "is no name"),
     ({"tags": ("a",) * (TAGS_MAX + 1)}, "tags", "at most 16 tags, not 17"),
     ({"tags": ("",)}, "tags", "'': give 1 to 128 printable bytes"),
@@ -83,11 +93,12 @@ class SettingsTests(SynchronousTestCase):
         """No error and no repr has a token or a password in it."""
         wrong: list[dict[str, Any]] = [
             {"token": "my secret"},
+            {"auth": "me:secret\n"},
             {"url": "http://me:secret@a"},
         ]
         for settings in wrong:
             with self.assertRaises(ConfigError) as caught:
                 ConsulSettings(**{"url": "http://a", **settings}).validate()
             self.assertNotIn("secret", str(caught.exception))
-        shown = repr(ConsulSettings(url="http://a", token="secret"))
+        shown = repr(ConsulSettings(url="http://a", token="secret", auth="a:secret"))
         self.assertNotIn("secret", shown)

@@ -173,7 +173,7 @@ class AssemblyTests(SynchronousTestCase):
         self.refused("limit 67108864", 2, FIRST | LAST, message_bytes=0xFFFFFFFF)
 
     def test_promise_allocates_nothing(self) -> None:
-        """A message takes the memory of what came, not of what was promised."""
+        """A message takes the memory of what came, not of what was promised (F22)."""
         tracemalloc.start()
         try:
             self.add(1, message_bytes=MESSAGE_BYTES_MAX)

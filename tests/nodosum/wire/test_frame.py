@@ -84,7 +84,7 @@ class DecodeTests(SynchronousTestCase):
     """Reading frames."""
 
     def test_one_byte_at_a_time(self) -> None:
-        """Each case comes through a network that delivers single bytes."""
+        """Each case comes through a network that delivers single bytes (F23)."""
         for case in FRAME.cases:
             decoder = FrameDecoder()
             for at in range(len(case.data) - 1):
@@ -95,7 +95,7 @@ class DecodeTests(SynchronousTestCase):
             self.assertEqual(decoder.buffered_bytes(), 0)
 
     def test_two_in_one_chunk(self) -> None:
-        """Frames that arrive together are told apart, in their order."""
+        """Frames that arrive together are told apart, in their order (F23)."""
         self.assertEqual(single_frames(FrameDecoder().receive_data(STREAM)), FRAMES)
         for case in FRAME.cases:
             both = single_frames(FrameDecoder().receive_data(case.data * 2))
@@ -120,7 +120,7 @@ class DecodeTests(SynchronousTestCase):
                 self.assertEqual(decoder.buffered_bytes(), length)
 
     def test_oversize(self) -> None:
-        """A frame of exactly the limit is taken, one past it is an error."""
+        """A frame of exactly the limit is taken, one past it is an error (F22)."""
         for limit in (0, 1, 100, 1 << 16):
             at, over = encode_frame(9, bytes(limit)), HEADER.pack(1, 9, limit + 1, 0)
             found, error = decoded([at], limit)
@@ -144,7 +144,7 @@ class DecodeTests(SynchronousTestCase):
         self.assertEqual(error, "frame version 2, expected 1")
 
     def test_application_id_longer_than_frame(self) -> None:
-        """An application id may fill its frame, not exceed it."""
+        """An application id may fill its frame, not exceed it (F22)."""
         self.assertEqual(
             decoded([HEADER.pack(1, 9, 3, 3) + b"abc"], 100), ([(9, b"abc", b"")], None)
         )
@@ -182,7 +182,7 @@ class DecodeTests(SynchronousTestCase):
             self.assertEqual(decoded([STREAM[:length]], 100), ([], None))
 
     def test_long_claim_allocates_nothing(self) -> None:
-        """A frame takes the memory of what came, not of what was claimed."""
+        """A frame takes the memory of what came, not of what was claimed (F22)."""
         decoder = FrameDecoder(64 << 20)
         tracemalloc.start()
         try:
@@ -232,8 +232,8 @@ class DecodeTests(SynchronousTestCase):
         self, stream: bytes, cuts: list[int], limit: int
     ) -> None:
         """
-        Any bytes give the same frames and the same error however they are
-        cut, never an exception, and never keep more than a frame may have.
+        Any bytes give the same frames and the same error however they are cut, never an
+        exception, and never keep more than a frame may have (F23, F24).
         """
         whole = decoded([stream], limit)
         self.assertEqual(decoded(chunked(stream, cuts), limit), whole)

@@ -87,7 +87,7 @@ class AgreementTests(SynchronousTestCase):
                 self.assertEqual(sent[FrameType.AUTH_R][8:], proof_r)
 
     def test_portions(self) -> None:
-        """The network may cut everything into single bytes, or any portions."""
+        """The network may cut everything into single bytes, or any portions (F23)."""
         for tls in (False, True):
             for portion_bytes in (1, 2, 3, 7, 8, 9, 41, 127):
                 a, b = side("a", tls=tls), side("b", tls=tls)
@@ -142,7 +142,7 @@ class AgreementTests(SynchronousTestCase):
                 self.assertEqual(remote.key, key)
 
     def test_later_version(self) -> None:
-        """A node that speaks later versions too falls back to ours."""
+        """A node that speaks later versions too falls back to ours (F50)."""
         opening = attrs.evolve(opening_of(side()), version_max=9)
         end = answer_to(opening, side("b"))
         self.assertEqual(VersionR.decode(end.out[0][8:]).chosen, 1)
@@ -161,7 +161,7 @@ class RefusalTests(SynchronousTestCase):
         return ours, theirs
 
     def test_another_secret(self) -> None:
-        """The refused side learns little, the refuser knows what was wrong."""
+        """The refused side learns little, the refuser knows what was wrong (F15)."""
         for tls in (False, True):
             a, b = side("a", tls=tls), side("b", tls=tls, secrets=(NEW,))
             ours, theirs = self.refusals(a, b)
@@ -170,13 +170,13 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(theirs.reason, "it has another secret")
 
     def test_another_cluster(self) -> None:
-        """Two clusters with one secret don't mix."""
+        """Two clusters with one secret don't mix (F16)."""
         ours, theirs = self.refusals(side("a"), side("b", cluster="other"))
         self.assertEqual(ours.code, RejectCode.REFUSED)
         self.assertEqual(theirs.reason, "it has another cluster name")
 
     def test_copied_key_id(self) -> None:
-        """Who copies a key id without the key fails the proof."""
+        """Who copies a key id without the key fails the proof (F15)."""
         key = derive_key(NEW, "demo")
         fake = attrs.evolve(key, key_id=derive_key(SECRET, "demo").key_id)
         a = attrs.evolve(side("a"), keys=KeyRing([fake]))
@@ -213,7 +213,7 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(refused.code, RejectCode.REFUSED)
 
     def test_refusals_look_alike(self) -> None:
-        """Wrong secret, wrong cluster, wrong proof: the same bytes come back."""
+        """Wrong secret, wrong cluster, wrong proof: the same bytes come back (F15)."""
         fake = attrs.evolve(
             derive_key(NEW, "demo"), key_id=derive_key(SECRET, "demo").key_id
         )
@@ -230,7 +230,7 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(frames, {encode_frame(FrameType.REJECT, b"\x02\x01\x01")})
 
     def test_tls_differs(self) -> None:
-        """With and without TLS is told to both, and only to who has the key."""
+        """With and without TLS is told to both, and only to who has the key (F20)."""
         for tls in (False, True):
             ours, theirs = self.refusals(side("a", tls=tls), side("b", tls=not tls))
             self.assertEqual((ours.code, theirs.code), (RejectCode.TLS,) * 2)

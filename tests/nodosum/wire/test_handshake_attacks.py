@@ -37,9 +37,8 @@ class ChangedBytesTests(SynchronousTestCase):
 
     def test_every_flipped_bit(self) -> None:
         """
-        Whatever single bit of whatever frame is changed, with and without
-        TLS, the two never both trust the connection; until the last frame
-        neither does.
+        Whatever single bit of whatever frame is changed, with and without TLS, the two
+        never both trust the connection; until the last frame neither does (F20).
         """
         for tls in (False, True):
             a, b = side("a", tls=tls), side("b", tls=tls)
@@ -66,7 +65,7 @@ class ChangedBytesTests(SynchronousTestCase):
                 self.check_flip(a, b, kind, bit)
 
     def test_tls_is_stripped(self) -> None:
-        """Both want TLS; somebody tells each that the other has none."""
+        """Both want TLS; somebody tells each that the other has none (F20)."""
 
         def tamper(kind: FrameType, data: bytes) -> bytes:
             if kind is FrameType.VERSION_I:
@@ -85,7 +84,7 @@ class ChangedBytesTests(SynchronousTestCase):
         self.assertNotIn(FrameType.AUTH_I, pair.sent)
 
     def test_tls_is_stripped_on_one_side(self) -> None:
-        """One wants TLS, one has none, and somebody translates in between."""
+        """One wants TLS, one has none, and somebody translates in between (F20)."""
 
         def tamper(kind: FrameType, data: bytes) -> bytes:
             if kind is FrameType.VERSION_I:
@@ -107,7 +106,7 @@ class ChangedBytesTests(SynchronousTestCase):
             self.assertEqual(pair.authenticated, (False, False))
 
     def test_channel_binding_is_stripped(self) -> None:
-        """Nobody can make the dialling side do TLS without binding to it."""
+        """Nobody can make the dialling side do TLS without binding to it (F19, F20)."""
 
         def tamper(kind: FrameType, data: bytes) -> bytes:
             if kind is FrameType.VERSION_R:
@@ -122,7 +121,7 @@ class ChangedBytesTests(SynchronousTestCase):
         self.assertNotIn(FrameType.AUTH_I, pair.sent)
 
     def test_version_downgrade(self) -> None:
-        """A version that was not the best of both is not accepted."""
+        """A version that was not the best of both is not accepted (F20)."""
         for at, value in itertools.product((4, 5, 6), (0, 2, 255)):
 
             def tamper(
@@ -136,7 +135,7 @@ class ChangedBytesTests(SynchronousTestCase):
             self.assertEqual(pair.authenticated, (False, False))
 
     def test_features_are_taken_away(self) -> None:
-        """Nobody in between can talk the two out of a feature."""
+        """Nobody in between can talk the two out of a feature (F20)."""
 
         def tamper(kind: FrameType, data: bytes) -> bytes:
             if kind is FrameType.VERSION_I:
@@ -152,7 +151,7 @@ class ReflectionTests(SynchronousTestCase):
     """A node's own words come back to it."""
 
     def test_own_frames_come_back(self) -> None:
-        """An echo is not a peer."""
+        """An echo is not a peer (F18)."""
         for tls in (False, True):
             end = End(side("a", tls=tls), initiator=True, nonce=NONCE_I)
             end.start()
@@ -161,7 +160,9 @@ class ReflectionTests(SynchronousTestCase):
             self.assertIsNone(end.remote)
 
     def test_own_proof_comes_back(self) -> None:
-        """A stranger who makes up a VERSION_R can't return our proof as its own."""
+        """
+        A stranger who makes up a VERSION_R can't return our proof as its own (F18).
+        """
         end = End(side("a"), initiator=True, nonce=NONCE_I)
         end.start()
         opening = VersionI.decode(end.out.pop()[8:])
@@ -187,7 +188,7 @@ class ReflectionTests(SynchronousTestCase):
         self.assertFalse(end.refused.by_peer)
 
     def test_connected_to_ourselves(self) -> None:
-        """Whoever pipes our dial to our own port only gives us ourselves."""
+        """Whoever pipes our dial to our own port only gives us ourselves (F18)."""
         pair = Pair(side("a"), side("a")).run()
         for end in (pair.initiator, pair.responder):
             assert end.remote is not None
@@ -198,7 +199,7 @@ class ReplayTests(SynchronousTestCase):
     """A recorded handshake is played again."""
 
     def test_to_a_responder(self) -> None:
-        """The recorded proof does not fit the new nonce."""
+        """The recorded proof does not fit the new nonce (F17)."""
         for tls in (False, True):
             sent = Pair(side("a", tls=tls), side("b", tls=tls)).run().sent
             end = End(side("b", tls=tls), initiator=False, nonce=bytes([3]) * 32)
@@ -211,7 +212,7 @@ class ReplayTests(SynchronousTestCase):
             self.assertEqual(end.refused.code, RejectCode.REFUSED)
 
     def test_to_an_initiator(self) -> None:
-        """The recorded answer does not fit the new nonce."""
+        """The recorded answer does not fit the new nonce (F17)."""
         for tls in (False, True):
             sent = Pair(side("a", tls=tls), side("b", tls=tls)).run().sent
             end = End(side("a", tls=tls), initiator=True, nonce=bytes([3]) * 32)
@@ -228,7 +229,7 @@ class RelayTests(SynchronousTestCase):
     """Somebody ends TLS on both sides, and passes on what is inside."""
 
     def test_two_tls_sessions(self) -> None:
-        """The proofs are bound to the session, and the sessions differ."""
+        """The proofs are bound to the session, and the sessions differ (F19)."""
         exporters = (session(b"one"), session(b"two"))
         a, b = side("a", tls=True), side("b", tls=True)
         pair = Pair(a, b, exporters=exporters).run()
@@ -256,7 +257,7 @@ class PlaintextTests(SynchronousTestCase):
     """Bytes in the clear where TLS must begin."""
 
     def test_behind_version_r(self) -> None:
-        """Nothing that came before TLS counts as if it had come within."""
+        """Nothing that came before TLS counts as if it had come within (F21)."""
         for extra in (b"x", encode_frame(FrameType.AUTH_R, bytes(32))):
             pair = Pair(
                 side("a", tls=True),
@@ -270,7 +271,7 @@ class PlaintextTests(SynchronousTestCase):
             self.assertNotIn(FrameType.AUTH_I, pair.sent)
 
     def test_behind_version_i(self) -> None:
-        """The same for the listening side, which then does not even answer."""
+        """The same for the listening side, which then does not even answer (F21)."""
         opening = Pair(side("a", tls=True), side("b")).run().sent[FrameType.VERSION_I]
         for later in (False, True):
             end = End(side("b", tls=True), initiator=False, nonce=NONCE_R)

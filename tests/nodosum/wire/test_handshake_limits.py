@@ -69,7 +69,7 @@ class LimitTests(SynchronousTestCase):
     """Bytes and memory."""
 
     def test_frame_at_the_limit(self) -> None:
-        """A frame of 256 bytes in all is waited for, one of 257 is not."""
+        """A frame of 256 bytes in all is waited for, one of 257 is not (F22)."""
         for tls in (False, True):
             for kind in (*FrameType, 99):
                 for handshake in at_every_state(tls):
@@ -82,8 +82,8 @@ class LimitTests(SynchronousTestCase):
 
     def test_two_frames_are_all(self) -> None:
         """
-        A stranger's second frame ends the handshake, whatever it is; so two
-        frames bound what is read of it.
+        A stranger's second frame ends the handshake, whatever it is; so two frames
+        bound what is read of it (F22).
         """
         for kind in (*FrameType, 99):
             for handshake in at_every_state(False)[1::2]:
@@ -108,7 +108,7 @@ class LimitTests(SynchronousTestCase):
                 handshake.receive_data(HEADER.pack(1, 1, 120, 1))
 
     def test_other_protocols(self) -> None:
-        """Whoever speaks something else is dropped at the first eight bytes."""
+        """Whoever speaks something else is dropped at the first eight bytes (F24)."""
         for opening in (
             b"GET / HTTP/1.1\r\n",
             b"SSH-2.0-OpenSSH_9.9\r\n",
@@ -121,7 +121,7 @@ class LimitTests(SynchronousTestCase):
                     handshake.receive_data(opening[:8])
 
     def test_four_gib_claim_allocates_nothing_before_authentication(self) -> None:
-        """A header that claims 4 GiB is an error, at once and for nothing."""
+        """A header that claims 4 GiB is an error, at once and for nothing (F22)."""
         for tls in (False, True):
             for handshake in at_every_state(tls):
                 tracemalloc.start()
@@ -168,8 +168,8 @@ class AnyBytesTests(SynchronousTestCase):
         self, tls: bool, state: int, data: st.DataObject
     ) -> None:
         """
-        Any bytes give events or a protocol error, the same however they are
-        cut; nothing else, and nobody is let in by them.
+        Any bytes give events or a protocol error, the same however they are cut;
+        nothing else, and nobody is let in by them (F23, F24).
         """
         frame = st.builds(
             encode_frame,

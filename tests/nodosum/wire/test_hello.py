@@ -27,7 +27,7 @@ class HelloTests(SynchronousTestCase):
             Hello.decode(data, keys, tag)
 
     def test_every_flipped_bit(self) -> None:
-        """A datagram with any one bit changed on its way is not accepted."""
+        """A datagram with any one bit changed on its way is not accepted (F20)."""
         for case in HELLO.cases:
             for bit in range(len(case.data) * 8):
                 data = bytearray(case.data)
@@ -41,11 +41,11 @@ class HelloTests(SynchronousTestCase):
                 self.refuse(case.data[:length])
 
     def test_another_secret(self) -> None:
-        """A datagram of a cluster with another secret is not ours."""
+        """A datagram of a cluster with another secret is not ours (F15)."""
         self.refuse(HELLO.cases[0].data, KeyRing([OTHER]))
 
     def test_known_key_id_without_the_key(self) -> None:
-        """Key ids are public: who only copies one can't sign."""
+        """Key ids are public: who only copies one can't sign (F15)."""
         forged = KeyRing([attrs.evolve(OTHER, key_id=KEYS.first.key_id)])
         self.refuse(HELLO.cases[0].message.encode(forged))
 

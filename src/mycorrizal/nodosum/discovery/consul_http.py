@@ -5,6 +5,7 @@ HTTP to one Consul agent: connections, TLS, time-outs, bounds.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -237,6 +238,14 @@ class ConsulHttp:
         self.url = settings.url.rstrip("/")
         # A Unix socket has no host; Consul, as any server, wants some.
         self._base = "http://consul" if parts.scheme == "unix" else self.url
+        where = (("ns", settings.namespace), ("partition", settings.partition))
+        self._where = [(name, value) for name, value in where if value is not None]
+        self._authorization = None
+        if settings.auth is not None:
+            # A user without a password is one with an empty one.
+            user, _, password = settings.auth.partition(":")
+            basic = base64.b64encode(f"{user}:{password}".encode())
+            self._authorization = b"Basic " + basic
         self._endpoint = _Endpoint(runtime, settings)
         self._pool = HTTPConnectionPool(runtime.reactor, persistent=True)
         self._pool.maxPersistentPerHost = IDLE_CONNECTIONS_MAX
@@ -284,6 +293,7 @@ class ConsulHttp:
         body: bytes | None,
     ) -> Answer:
         url = "/".join([self._base, "v1", *(quote(part, "") for part in path)])
+        query = [*(query or ()), *self._where]
         if query:
             flags = [quote(name) for name, value in query if not value]
             values = urlencode([(name, value) for name, value in query if value])
@@ -294,6 +304,8 @@ class ConsulHttp:
             headers.addRawHeader("Accept", "application/json")
             if body is not None:
                 headers.addRawHeader("Content-Type", "application/json")
+            if self._authorization is not None:
+                headers.addRawHeader("Authorization", self._authorization)
             if token is not None:
                 headers.addRawHeader("X-Consul-Token", token)
             data: Any = None if body is None else _Body(body)

@@ -16,6 +16,8 @@ from mycorrizal.errors import ConfigError
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 #: A token is a UUID as a rule; it travels in an HTTP header.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
+#: A user's name has no colon; a password may have anything that prints.
+_AUTH = re.compile(r"(?=.{1,1024}\Z)[^:\x00-\x1f\x7f]+(:[^\x00-\x1f\x7f]*)?")
 TAGS_MAX = 16
 TAG_BYTES_MAX = 128
 #: A check that expires sooner would not outlive one slow request.
@@ -38,6 +40,10 @@ class ConsulSettings:
     :ivar tags: Which each node registers with, and others must have, all of
         them, to be looked at.
     :ivar datacenter: Where to look for others; None: the agent's own.
+    :ivar namespace: Of Consul Enterprise, in which to register and to look.
+    :ivar partition: The admin partition of Consul Enterprise, likewise.
+    :ivar auth: ``USER:PASSWORD`` for a proxy before the agent that wants them,
+        by HTTP's Basic scheme; Consul itself knows tokens only.
     :ivar token_file: A file with the ACL token; read again when it is needed.
     :ivar token: The ACL token itself, for programs and tests.
     :ivar ca: A PEM file of authorities that sign the agent's certificate;
@@ -57,6 +63,9 @@ class ConsulSettings:
     service: str = "mycorrizal"
     tags: tuple[str, ...] = ()
     datacenter: str | None = None
+    namespace: str | None = None
+    partition: str | None = None
+    auth: str | None = attrs.field(default=None, repr=False)
     token_file: str | None = None
     token: str | None = attrs.field(default=None, repr=False)
     ca: str | None = None
@@ -72,7 +81,7 @@ class ConsulSettings:
         :raises ConfigError: A setting makes no sense; names `field`.
         """
         parts = self._parts(field)
-        for name in ("service", "datacenter", "server_name"):
+        for name in ("service", "datacenter", "namespace", "partition", "server_name"):
             value = getattr(self, name)
             if value is not None and not _NAME.fullmatch(value):
                 raise ConfigError(
@@ -93,6 +102,10 @@ class ConsulSettings:
             if self.token_file is not None:
                 raise ConfigError(f"{field}.token", "give a token or a file, not both")
             check_token(self.token, f"{field}.token", "the token")
+        if self.auth is not None and not _AUTH.fullmatch(self.auth):
+            raise ConfigError(
+                f"{field}.auth", "give USER:PASSWORD, up to 1,024 printable characters"
+            )
         self._check_tls(parts, field)
         for name, most_s in (
             ("ttl_s", TTL_S_MAX),
@@ -126,7 +139,7 @@ class ConsulSettings:
         if "@" in parts.netloc:
             # Without the URL, which has a secret in it.
             raise ConfigError(
-                f"{field}.url", "a URL with a user and password is not taken"
+                f"{field}.url", "a URL with a user and password is not taken; set auth"
             )
         if (
             parts.scheme not in ("http", "https", "unix")

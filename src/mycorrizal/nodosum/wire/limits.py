@@ -60,6 +60,9 @@ APPLICATION_ID_BYTES_MAX = 64
 NAME_BYTES_MAX = 128
 #: Labels of one node.
 LABELS_MAX = 32
+#: Bytes of all names and texts of one node's labels.  A node keeps those of all
+#: peers that it remembers, dead ones included: 8 MiB of 4,096 peers.
+LABELS_BYTES_MAX = 2048
 #: Peers named in one WELCOME or PEERS frame.
 PEERS_PER_FRAME_MAX = 512
 #: Addresses named for one peer.
