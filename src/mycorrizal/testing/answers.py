@@ -101,7 +101,7 @@ class Answers:
             return run(count, make, finished)
 
         router.route = routed  # type: ignore[method-assign]
-        cache._run = running  # type: ignore[method-assign, assignment]
+        cache._run = running  # type: ignore[method-assign]
 
     def of_one(self, op: str, node_id: str, result: Any) -> Answer:
         """

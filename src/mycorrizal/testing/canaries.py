@@ -21,6 +21,7 @@ import attrs
 import msgspec
 
 from mycorrizal.clock import HybridClock
+from mycorrizal.mycel.leases import Leases
 from mycorrizal.mycel.messages import NEVER, Done
 from mycorrizal.mycel.operations import replica
 from mycorrizal.mycel.operations.primary import Primary
@@ -153,6 +154,15 @@ def _one_more(original: Any, bucket: Bucket, kept: Any, now: float) -> None:
         bucket._lose(oldest, Cause.MOVED)
 
 
+def _keep_lease(original: Any, leases: Leases, name: str, key: bytes) -> None:
+    leases.absent.pop((name, key), None)
+
+
+def _load_twice(original: Any, leases: Leases, wish: Any) -> Any:
+    leases.current.pop((wish.load.bucket, wish.load.key), None)
+    return original(leases, wish)
+
+
 def _forget_clocks(original: Any, clock: HybridClock, stamp: int) -> None:
     return None
 
@@ -279,6 +289,16 @@ CANARIES: Final[dict[str, Canary]] = {
         "calm", 3, 4, "acknowledged",
         "a bucket that evicts loses one value more, which it does not count",
         (Bucket, "_make_room", _one_more),
+    ),
+    "lasting-lease": _canary(
+        "calm", 0, 1, "late-fill",
+        "a write or delete leaves the right to store what was loaded before",
+        (Leases, "written", _keep_lease),
+    ),
+    "load-twice": _canary(
+        "calm", 0, 1, "one-flight",
+        "who misses a key that is being loaded is told to load it too",
+        (Leases, "ask", _load_twice),
     ),
     "deaf-clock": _canary(
         "clocks", 1, 2, "order",

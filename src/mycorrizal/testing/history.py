@@ -116,7 +116,7 @@ class Operation:
     @property
     def refrained(self) -> bool:
         """Whether its answer says that there was nothing for it to do."""
-        if self.outcome != OK or self.op not in TELLING:
+        if self.outcome != OK or self.op not in TELLING & WRITES:
             return False
         return self.existed == (self.op == "add")
 

@@ -347,7 +347,7 @@ class _Key:
         return any(
             op.began <= until and since <= _over(op)
             for op in self.found
-            if op.op in WRITES - {"touch", "load"} and not op.outcome == FAIL
+            if op.op in WRITES - {"touch", "load"} and op.outcome != FAIL
         )
 
 

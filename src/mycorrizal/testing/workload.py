@@ -267,16 +267,18 @@ class Workload:
                 for number, answer in zip(numbers, read(result), strict=True):
                     self.end(number, answer)
 
-        def error(reason: Failure) -> None:
-            if isinstance(reason.value, PartialFailure):
-                ok(reason.value)
+        def not_ok(reason: Failure) -> None:
+            error = reason.value
+            assert error is not None
+            if isinstance(error, PartialFailure):
+                ok(error)
                 return
             for number in numbers:
-                self.end(number, failed(reason.value))
-            if not known(reason.value):
+                self.end(number, failed(error))
+            if not known(error):
                 reason.raiseException()
 
-        done.addCallbacks(ok, error)
+        done.addCallbacks(ok, not_ok)
 
     def end(self, number: int, answer: Answer) -> None:
         """An operation has ended, unless its node has died before."""
