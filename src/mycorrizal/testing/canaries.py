@@ -250,7 +250,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Bucket, "merge", _no_tombstone),
     ),
     "ask-nobody": _canary(
-        "restarts", 45, 46, "acknowledged",
+        "restarts", 9, 10, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
@@ -281,7 +281,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Claims, "claimed", _nothing_held),
     ),
     "immortal-copies": _canary(
-        "restarts", 4, 5, "expired",
+        "restarts", 0, 1, "expired",
         "copies that are pushed live for ever",
         (leveling, "remaining_ms", _never_expires),
     ),
@@ -296,7 +296,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Leases, "written", _keep_lease),
     ),
     "load-twice": _canary(
-        "calm", 0, 1, "one-flight",
+        "calm", 10, 11, "one-flight",
         "who misses a key that is being loaded is told to load it too",
         (Leases, "ask", _load_twice),
     ),
@@ -311,7 +311,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 8, 9, "delivery",
+        "network", 17, 18, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
