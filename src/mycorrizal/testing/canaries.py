@@ -338,7 +338,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (liveness, "check", _never_dead),
     ),
     "wall-timers": _canary(
-        "clocks", 1, 2, "views",
+        "clocks", 1, 2, "life",
         "timers follow the wall clock",
         (Runtime, "call_later", _by_wall_clock),
     ),
