@@ -15,7 +15,15 @@ from collections.abc import Iterable
 
 import attrs
 
-from mycorrizal.testing.history import FAIL, INFO, OK, Operation, Record, operations
+from mycorrizal.testing.history import (
+    FAIL,
+    INFO,
+    OK,
+    PUTS,
+    Operation,
+    Record,
+    operations,
+)
 from tests.faults.journal import NEMESIS
 
 #: An entry may be read that much after its time: what it was under way for.
@@ -41,6 +49,11 @@ def _ended(call: Operation) -> float:
 def _follows(later: Operation, earlier: Operation) -> bool:
     """Whether it began when the other had certainly ended."""
     return later.began > _ended(earlier)
+
+
+def _tells(call: Operation) -> bool:
+    """Whether it says what is there, or that nothing is."""
+    return call.op == "get" or (call.op == "replace" and call.refrained)
 
 
 def _overlaps(call: Operation, windows: list[tuple[float, float]]) -> bool:
@@ -100,7 +113,7 @@ class Checker:
             self._calls.append(call)
             if call.op != "get":
                 self._writes[call.key].append(call)
-            if call.op == "put":
+            if call.op in PUTS:
                 self._puts[call.key, call.value] = call
 
     def check(self) -> Verdict:
@@ -111,7 +124,7 @@ class Checker:
             counts[f"{call.op} {call.outcome}"] += 1
             if call.op == "put" and call.outcome == OK and call.copies < 2:
                 counts["acknowledged with one copy"] += 1
-        reads = [c for c in self._calls if c.op == "get" and c.outcome == OK]
+        reads = [c for c in self._calls if c.outcome == OK and _tells(c)]
         excluded = 0
         for read in reads:
             excluded += _overlaps(read, self._windows)
@@ -138,7 +151,7 @@ class Checker:
                 found(self._loss(read), read, newest, excuse)
             return
         put = self._puts.get((read.key, read.found))
-        if put is None or put.outcome == FAIL or put.began > read.ended:
+        if put is None or put.failed or put.began > read.ended:
             found("phantom", read, put)
             return
         # Whatever became of the put, it was applied before it was read.
@@ -159,7 +172,7 @@ class Checker:
         """The last write of a key that was acknowledged before a read."""
         for write in reversed(self._writes[read.key]):
             # A delete that found nothing has written nothing.
-            if write.outcome == OK and write.existed and _follows(read, write):
+            if write.outcome == OK and not write.refrained and _follows(read, write):
                 return write
         return None
 
@@ -167,7 +180,11 @@ class Checker:
         """Whether a delete or the end of a time can be why nothing is there."""
         return any(
             write.op == "delete"
-            or (write.ttl_s is not None and read.ended > write.began + write.ttl_s)
+            or (
+                write.ttl_s is not None
+                and not write.refrained
+                and read.ended > write.began + write.ttl_s
+            )
             for write in self._writes[read.key]
             if write.outcome != FAIL and not _follows(newest, write)
         )

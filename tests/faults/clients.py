@@ -26,17 +26,21 @@ from mycorrizal.pulse.messages import (
     AskStatus,
     Failed,
     Ok,
+    Only,
     Status,
     Value,
 )
 from mycorrizal.runtime import Runtime
 from mycorrizal.settings import parse_address
-from mycorrizal.testing.history import FAIL, INFO, OK
+from mycorrizal.testing.history import FAIL, INFO, OK, PUTS
 from tests.faults.journal import BUCKET, Journal
 
 KEYS_PER_CLIENT = 40
 #: Of a hundred operations 28 read, 65 put and 7 delete.
 READ_SHARE = 0.28
+#: Of what puts, these shares do so only if there is no value, or if there is one.
+ADD_SHARE = 0.1
+REPLACE_SHARE = 0.1
 DELETE_ABOVE = 0.93
 #: How long a client waits for an answer, longer than the node's own 5 s.
 ASK_TIMEOUT_S = 6.0
@@ -52,6 +56,8 @@ PADDING_BYTES_MAX = 2048
 TTLS_S = (1.0, 2.0, 4.0)
 #: Questions of one connection that wait for their answers, where there are many.
 ASKED_AT_ONCE = 200
+#: How each kind of put is asked for.
+_ONLY: dict[str, Only] = {"put": "", "add": "add", "replace": "replace"}
 #: Errors of a node after which nothing was written.
 _HARMLESS = {"UnknownBucket", "KeyTooLarge", "ValueTooLarge", "PeerBusy"}
 
@@ -144,9 +150,9 @@ async def ask(
     :return: Whether the connection is still good.
     """
     question: AskGet | AskPut | AskDelete = AskGet(BUCKET, key)
-    if op == "put":
+    if op in PUTS:
         data = f"{value}|".encode() + bytes(len(journal.records) % PADDING_BYTES_MAX)
-        question = AskPut(BUCKET, key, data, ttl_s or 0)
+        question = AskPut(BUCKET, key, data, ttl_s or 0, _ONLY[op])
     elif op == "delete":
         question = AskDelete(BUCKET, key)
     number = journal.begin(name, op, key, value, ttl_s=ttl_s, timeout_s=ASK_TIMEOUT_S)
@@ -236,12 +242,18 @@ class Client:
         if draw < READ_SHARE or key in self._writing:
             operation = self._get(client)
         else:
-            operation = self._write(
-                client, key, "delete" if draw > DELETE_ABOVE else "put"
-            )
+            operation = self._write(client, key, self._kind(draw))
         done = Deferred.fromCoroutine(operation)
         self._under_way.add(done)
         done.addBoth(lambda _: self._under_way.discard(done))
+
+    def _kind(self, draw: float) -> str:
+        if draw > DELETE_ABOVE:
+            return "delete"
+        draw = (draw - READ_SHARE) / (DELETE_ABOVE - READ_SHARE)
+        if draw < ADD_SHARE:
+            return "add"
+        return "replace" if draw < ADD_SHARE + REPLACE_SHARE else "put"
 
     async def _connect(self) -> None:
         client = self._access.client(next(self._addresses))
@@ -279,8 +291,8 @@ class Client:
 
     async def _write(self, client: PulseClient, key: str, op: str) -> None:
         ttl_s = None
-        value = f"{self.name}:{next(self._sequence)}" if op == "put" else None
-        if op == "put" and key.endswith("-ttl"):
+        value = f"{self.name}:{next(self._sequence)}" if op in PUTS else None
+        if op in PUTS and key.endswith("-ttl"):
             ttl_s = self._random.choice(TTLS_S)
         self._writing.add(key)
         try:

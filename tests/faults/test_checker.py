@@ -136,6 +136,27 @@ class CheckerTests(SynchronousTestCase):
         self.call("get", "1")
         self.assertEqual(self.found(), {})
 
+    def test_conditional(self) -> None:
+        """What was not to be written is not read; what was, is."""
+        self.call("add", "1", existed=False)
+        self.call("get", "1")
+        self.call("add", "2")
+        self.call("replace", "3")
+        self.call("get", "3")
+        self.assertEqual(self.found(), {})
+        self.call("get", "2")
+        self.assertEqual(self.found(), {"phantom": 1})
+        self.call("get", "1")
+        self.assertEqual(self.found(), {"phantom": 1, "stale": 1})
+
+    def test_nothing_to_replace(self) -> None:
+        """A replace says that nothing is there, as a read does."""
+        self.call("replace", "1", existed=False)
+        self.assertEqual(self.found(), {})
+        self.call("put", "2")
+        self.call("replace", "3", existed=False)
+        self.assertEqual(self.found(), {"stale": 1})
+
     def test_diverged(self) -> None:
         """After the end no two nodes answer differently."""
         self.call("put", "1", "info")

@@ -53,6 +53,26 @@ class HistoryTests(SynchronousTestCase):
             ended = self.history.end(2.0, number, outcome, existed=existed)
             self.assertIs(ended.reads, reads, (op, outcome, existed))
 
+    def test_refrained(self) -> None:
+        """What was not to be done had no effect, but says what was there."""
+        for op, existed, refrained, reads, met in (
+            ("add", True, True, False, True),
+            ("add", False, False, True, False),
+            ("replace", True, False, False, True),
+            ("replace", False, True, True, False),
+            ("delete_many", False, True, True, False),
+            ("scan", True, False, False, True),
+            ("put", True, False, False, False),
+            ("load", True, False, False, False),
+        ):
+            number = self.history.invoke(1.0, "c0", op, "b", "k", "v")
+            ended = self.history.end(2.0, number, OK, existed=existed)
+            facts = ended.refrained, ended.reads, ended.met
+            self.assertEqual(facts, (refrained, reads, met), (op, existed))
+        number = self.history.invoke(1.0, "c0", "add", "b", "k", "v")
+        ended = self.history.end(2.0, number, INFO)
+        self.assertFalse(ended.refrained)
+
     def test_ends_once(self) -> None:
         """Nothing ends twice, or without a beginning."""
         number = self.history.invoke(1.0, "c0", "get", "b", "k")

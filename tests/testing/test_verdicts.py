@@ -8,7 +8,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.evictions import Evictions
-from mycorrizal.testing.history import FAIL, INFO, OK, History, Version, operations
+from mycorrizal.testing.history import (
+    FAIL,
+    INFO,
+    OK,
+    PUTS,
+    READS,
+    History,
+    Version,
+    operations,
+)
 from mycorrizal.testing.verdicts import Verdict, judge
 
 
@@ -40,14 +49,14 @@ class VerdictTests(SynchronousTestCase):
         began, took_s = self.now, more.pop("took_s", 0.5)
         timeout_s = more.pop("timeout_s", 5.0)
         self.now += 1.0
-        written = value if op == "put" else None
+        written = value if op in PUTS else None
         where = more.pop("bucket", "b"), "k"
         it = self.history.invoke(
             began, "c0", op, *where, written, timeout_s=timeout_s, **begun
         )
-        found = value if op in ("get", "entry") else None
+        found = value if op in READS else None
         stands = None if number is None else version(number)
-        more.setdefault("copies", 2 if op == "put" else 0)
+        more.setdefault("copies", 2 if op in PUTS else 0)
         self.history.end(
             began + took_s, it, outcome, value=found, version=stands, **more
         )
@@ -263,4 +272,149 @@ class VerdictTests(SynchronousTestCase):
         """... which is right if a process stood still as long."""
         self.conditions.pauses.append((0.5, 1.5))
         self.did("get", timeout_s=2.0, took_s=3.5)
+        self.check()
+
+    def test_not_done(self) -> None:
+        """A value is read whose conditional write was not done."""
+        self.did("put", "v1", 1)
+        self.did("add", "v2", existed=True)
+        self.did("get", "v1")
+        self.check()
+        self.did("get", "v2")
+        self.check("phantom")
+
+    def test_conditional(self) -> None:
+        """What conditional writes did is read, as if it had been put."""
+        self.did("add", "v1", 1, existed=False)
+        self.did("get", "v1")
+        self.did("replace", "v2", 2)
+        self.did("get", "v2")
+        self.check()
+        self.did("entry", "v1", 1)
+        self.check("stale")
+
+    def test_nothing_to_replace(self) -> None:
+        """A replace finds nothing, where something was written."""
+        self.did("put", "v1", 1)
+        self.did("replace", "v2", existed=False)
+        self.check("acknowledged")
+
+    def test_added_though_there(self) -> None:
+        """An add is done, though there is a value: its own version is no excuse."""
+        self.did("put", "v1", 1)
+        self.did("add", "v2", 2, existed=False)
+        self.check("acknowledged")
+
+    def test_added_though_deleted(self) -> None:
+        """An add is not done, though the key was deleted."""
+        self.did("put", "v1", 1)
+        self.did("delete", None, 2)
+        self.did("add", "v2", existed=True)
+        self.check("deleted")
+
+    def test_scanned(self) -> None:
+        """A scan misses what is there, or finds what was deleted."""
+        self.did("put", "v1", 1)
+        self.did("scan", existed=True)
+        self.check()
+        self.did("scan", existed=False)
+        self.check("acknowledged")
+        self.did("delete_many", None, 2)
+        self.did("scan", existed=False)
+        self.check("acknowledged")
+        self.did("scan", existed=True)
+        self.check("acknowledged", "deleted")
+
+    def test_scanned_what_came_later(self) -> None:
+        """... but what may have been written since the delete is found."""
+        self.did("put", "v1", 1)
+        self.did("delete", None, 2)
+        self.did("put", "v2", outcome=INFO)
+        self.did("scan", existed=True)
+        self.check()
+
+    def load(self, value: str, *, for_s: float = 3.0, client: str = "c0") -> None:
+        """A loader is called now, and takes so long; no time passes."""
+        it = self.history.invoke(self.now, client, "load", "b", "k", value)
+        self.history.end(self.now + for_s, it, OK)
+
+    def test_loaded(self) -> None:
+        """What was loaded may be read, then and later."""
+        self.load("v1", for_s=0.5)
+        self.now += 1
+        self.did("get_or_load", "v1")
+        self.did("get", "v1")
+        self.check()
+
+    def test_late_fill(self) -> None:
+        """What began to be loaded before a write or delete is read after it."""
+        for op, value in (("put", "v2"), ("delete", None), ("put_many", "v3")):
+            self.setUp()
+            self.load("v1")
+            self.now += 0.1
+            self.did(op, value, 2)
+            self.did("get", "v1")
+            self.check("late-fill")
+
+    def test_late_fill_in_a_split(self) -> None:
+        """... as it may where nodes were of two minds meanwhile."""
+        self.load("v1")
+        self.now += 0.1
+        self.conditions.split("cut", 0.2)
+        self.conditions.mended("cut")
+        self.conditions.splits.end(0.5)
+        self.did("delete", None, 2)
+        self.did("get", "v1")
+        self.check()
+
+    def test_loaded_after(self) -> None:
+        """What began to be loaded after a delete is read, or met by a scan."""
+        self.did("delete", None, 2, took_s=0.5)
+        self.load("v1", for_s=0.2)
+        self.now += 1
+        self.did("get", "v1")
+        self.did("scan", existed=True)
+        self.check()
+
+    def test_met_a_late_fill(self) -> None:
+        """A scan meets what was loaded too late."""
+        self.load("v1")
+        self.now += 0.1
+        self.did("delete", None, 2)
+        self.did("scan", existed=True)
+        self.check("deleted")
+
+    def test_joined_before(self) -> None:
+        """Who waited before the write may be given what was loaded."""
+        self.load("v1")
+        self.now += 0.1
+        waits = self.history.invoke(self.now, "c1", "get_or_load", "b", "k")
+        self.did("delete", None, 2)
+        self.history.end(3.5, waits, OK, value="v1")
+        self.check()
+
+    def test_two_flights(self) -> None:
+        """Two loaders are called for one key at one time."""
+        self.load("v1")
+        self.now += 1
+        self.load("v2", client="c1")
+        self.check("one-flight")
+        self.conditions.upset = lambda since, until: (since, until) == (0.0, 1.0)
+        self.check()
+
+    def test_two_flights_for_a_write(self) -> None:
+        """... which is right if it was written after the first was asked for."""
+        asked = self.history.invoke(0.0, "c0", "get_or_load", "b", "k")
+        self.did("delete", None, 2, took_s=0.5)
+        self.load("v1")
+        self.now += 0.5
+        self.load("v2", client="c1")
+        self.history.end(4.0, asked, OK, value="v1")
+        self.check()
+
+    def test_one_after_the_other(self) -> None:
+        """... or when the first has ended, by whichever clock."""
+        self.load("v1", for_s=2.0)
+        self.now += 1.96
+        self.load("v2")
         self.check()

@@ -10,7 +10,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import PeerUnreachable, UnknownBucket
 from mycorrizal.testing.arena import Arena
-from mycorrizal.testing.history import FAIL, INFO, OK, History, Operation, operations
+from mycorrizal.testing.history import (
+    FAIL,
+    INFO,
+    OK,
+    READS,
+    TELLING,
+    WRITES,
+    History,
+    Operation,
+    operations,
+)
 from mycorrizal.testing.postbox import Postbox
 from mycorrizal.testing.workload import BRIEF, MAIN, SMALL, Workload
 from tests.testing.quiet import Quiet, a_plan
@@ -50,7 +60,7 @@ class WorkloadTests(Quiet, SynchronousTestCase):
         kinds = Counter(operation.op for operation in self.done())
         self.assertEqual(
             set(kinds),
-            {"put", "get", "entry", "delete", "touch", "send", "request", "create"},
+            {*WRITES, *READS, *TELLING, "send", "request", "create"},
         )
         self.assertGreater(len(self.done()), 500)
         self.assertEqual(self.workload.under_way, {})
@@ -72,6 +82,20 @@ class WorkloadTests(Quiet, SynchronousTestCase):
         same = [puts[value] == reads[value] for value in reads if value in puts]
         self.assertGreater(sum(same), len(same) / 2)
         self.assertTrue(touched)
+
+    def test_versions_of_many(self) -> None:
+        """Also writes of many keys, and conditional ones, know theirs."""
+        self.workload.begin()
+        self.arena.advance(20)
+        for operation in self.done():
+            done = operation.outcome == OK and not operation.refrained
+            if operation.op in ("put_many", "delete_many", "add", "replace") and done:
+                self.assertTrue(operation.acknowledged, operation)
+                self.assertIn(operation.copies, (2, 3))
+            elif operation.op in ("add", "replace"):
+                self.assertFalse(operation.acknowledged, operation)
+        kinds = {it.op for it in self.acknowledged}
+        self.assertEqual(kinds, WRITES - {"load"})
 
     def test_their_node_died(self) -> None:
         """Nobody knows what became of operations whose node died."""

@@ -21,6 +21,7 @@ import attrs
 import msgspec
 
 from mycorrizal.clock import HybridClock
+from mycorrizal.mycel.leases import Leases
 from mycorrizal.mycel.messages import NEVER, Done
 from mycorrizal.mycel.operations import replica
 from mycorrizal.mycel.operations.primary import Primary
@@ -153,6 +154,15 @@ def _one_more(original: Any, bucket: Bucket, kept: Any, now: float) -> None:
         bucket._lose(oldest, Cause.MOVED)
 
 
+def _keep_lease(original: Any, leases: Leases, name: str, key: bytes) -> None:
+    leases.absent.pop((name, key), None)
+
+
+def _load_twice(original: Any, leases: Leases, wish: Any) -> Any:
+    leases.current.pop((wish.load.bucket, wish.load.key), None)
+    return original(leases, wish)
+
+
 def _forget_clocks(original: Any, clock: HybridClock, stamp: int) -> None:
     return None
 
@@ -240,7 +250,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Bucket, "merge", _no_tombstone),
     ),
     "ask-nobody": _canary(
-        "restarts", 45, 46, "acknowledged",
+        "restarts", 9, 10, "acknowledged",
         "operations on unsettled slots ask no other holders",
         (Primary, "_fetch", _ask_nobody),
     ),
@@ -271,7 +281,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (Claims, "claimed", _nothing_held),
     ),
     "immortal-copies": _canary(
-        "restarts", 4, 5, "expired",
+        "restarts", 0, 1, "expired",
         "copies that are pushed live for ever",
         (leveling, "remaining_ms", _never_expires),
     ),
@@ -279,6 +289,16 @@ CANARIES: Final[dict[str, Canary]] = {
         "calm", 3, 4, "acknowledged",
         "a bucket that evicts loses one value more, which it does not count",
         (Bucket, "_make_room", _one_more),
+    ),
+    "lasting-lease": _canary(
+        "calm", 0, 1, "late-fill",
+        "a write or delete leaves the right to store what was loaded before",
+        (Leases, "written", _keep_lease),
+    ),
+    "load-twice": _canary(
+        "calm", 10, 11, "one-flight",
+        "who misses a key that is being loaded is told to load it too",
+        (Leases, "ask", _load_twice),
     ),
     "deaf-clock": _canary(
         "clocks", 1, 2, "order",
@@ -291,7 +311,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (HybridClock, "tick", _wall_stamps),
     ),
     "lost-frame": _canary(
-        "network", 8, 9, "delivery",
+        "network", 17, 18, "delivery",
         "a link that was held up goes on with its second frame",
         (Link, "resume", _lose_a_frame),
     ),
@@ -318,7 +338,7 @@ CANARIES: Final[dict[str, Canary]] = {
         (liveness, "check", _never_dead),
     ),
     "wall-timers": _canary(
-        "clocks", 1, 2, "views",
+        "clocks", 1, 2, "life",
         "timers follow the wall clock",
         (Runtime, "call_later", _by_wall_clock),
     ),

@@ -24,10 +24,16 @@ FAIL: Final = "fail"
 #: It may or may not have had an effect, or may still have one.
 INFO: Final = "info"
 
+#: Operations that write a value, if they do: a load writes what its loader gave,
+#: soon or never, and nobody is told.
+PUTS: Final = frozenset(("put", "put_many", "add", "replace", "load"))
+DELETES: Final = frozenset(("delete", "delete_many"))
 #: Operations that write.
-WRITES: Final = frozenset(("put", "delete", "touch"))
-#: Operations of which the answer tells whether there was a value.
-READS: Final = frozenset(("get", "entry"))
+WRITES: Final = PUTS | DELETES | {"touch"}
+#: Operations that give a value, if there is one.
+READS: Final = frozenset(("get", "get_many", "entry", "get_or_load"))
+#: Operations that only tell whether there was one.
+TELLING: Final = DELETES | {"touch", "add", "replace", "scan"}
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,7 +41,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     One line of a history.
 
     :ivar t: Seconds since the world began.
-    :ivar op: put, get, entry, delete, touch, create, request or send.
+    :ivar op: One of `WRITES`, `READS` or `TELLING`; or create, request or send.
+        Calls about several keys have a record for each.
     :ivar type: invoke, ok, fail or info.
     :ivar id: The same number at the beginning and at the end.
     :ivar value: What is written or was found; None: nothing.
@@ -98,11 +105,30 @@ class Operation:
     @property
     def reads(self) -> bool:
         """Whether its answer says what is there, or that nothing is."""
-        absent = self.op in ("delete", "touch") and not self.existed
+        absent = self.op in TELLING and not self.existed
         return self.outcome == OK and (self.op in READS or absent)
+
+    @property
+    def met(self) -> bool:
+        """Whether its answer says that something was there, but not what."""
+        return self.outcome == OK and self.op in TELLING and self.existed
+
+    @property
+    def refrained(self) -> bool:
+        """Whether its answer says that there was nothing for it to do."""
+        if self.outcome != OK or self.op not in TELLING & WRITES:
+            return False
+        return self.existed == (self.op == "add")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it certainly had no effect."""
+        return self.outcome == FAIL or self.refrained
 
     def __str__(self) -> str:
         value = self.found if self.op in READS else self.value
+        if self.op in TELLING and self.outcome == OK:
+            value = f"{value or ''} ({'there' if self.existed else 'nothing there'})"
         version = "" if self.version is None else f" v{_short(self.version)}"
         ended = "" if self.ended == float("inf") else f"{self.ended:.3f}"
         return (

@@ -24,6 +24,8 @@ INVARIANTS: Final[dict[str, str]] = {
     "stale": "A read returns the last acknowledged value or a later one.",
     "returned": "When a value has expired, an older one does not come back.",
     "evicted": "When a value was evicted, neither it nor an older one comes back.",
+    "late-fill": "What was loaded before a write or delete does not come back after.",
+    "one-flight": "While nothing moves, a key is loaded once at a time.",
     "copies-at-ack": "As many nodes hold a write as its ok says.",
     "messages": "Messages of one sender arrive in order and at most once.",
     "delivery": "A message arrives, unless its link was lost.",

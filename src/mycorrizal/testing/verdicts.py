@@ -20,6 +20,8 @@ I14  a key is on its owners, in one version      checkers: ``copies``
 I15  no acknowledged write is lost, no deleted   ``acknowledged,
      key comes back, no evicted or expired one   deleted, order, stale,
                                                  returned, evicted``
+     nothing that was loaded too late            ``late-fill``
+     a key is loaded once at a time              ``one-flight``
 I17  messages at most once, in order             postbox: ``messages,
                                                  delivery, requests``
 I18  each operation ends within its timeout      ``time``
@@ -38,7 +40,16 @@ import attrs
 
 from mycorrizal.testing.conditions import Conditions
 from mycorrizal.testing.evictions import Evictions
-from mycorrizal.testing.history import FAIL, INFO, Operation, Version
+from mycorrizal.testing.history import (
+    DELETES,
+    FAIL,
+    INFO,
+    PUTS,
+    READS,
+    WRITES,
+    Operation,
+    Version,
+)
 
 #: What an answer may be late on a busy node, in seconds.
 LATE_S: Final = 0.5
@@ -89,7 +100,10 @@ def judge(
             verdict.judged += not split
     for _, of_key in sorted(places.items()):
         key = _Key(of_key, conditions, evictions)
-        for check in (key.order, key.phantom, key.expired, key.stale, key.evicted):
+        for check in (
+            key.order, key.phantom, key.expired, key.stale, key.undeleted,
+            key.evicted, key.late_fill, key.one_flight,
+        ):  # fmt: skip
             verdict.problems += check()
     return verdict
 
@@ -114,7 +128,7 @@ class _Key:
         self.found = found
         self.conditions = conditions
         self.evictions = evictions
-        self.written = {op.value: op for op in found if op.op == "put"}
+        self.written = {op.value: op for op in found if op.op in PUTS}
         self.acknowledged = [op for op in found if op.acknowledged]
 
     def _split(self, operation: Operation) -> bool:
@@ -149,7 +163,7 @@ class _Key:
             if read.found is None:
                 continue
             put = self.written.get(read.found)
-            if put is None or put.began > read.ended or put.outcome == FAIL:
+            if put is None or put.began > read.ended or put.failed:
                 yield read.ended, "phantom", f"{read}, which {put} wrote"
 
     def expired(self) -> Iterator[Problem]:
@@ -179,18 +193,61 @@ class _Key:
                 continue
             version = self._version_of(read)
             if read.found is None:
-                seen = version is not None and version >= _version(write)
-                if write.op == "delete" or seen or self._evicted(read, write):
+                # The version of a write is its own, not of what it met.
+                seen = read.op in READS and version is not None
+                seen = seen and version >= _version(write)  # type: ignore[operator]
+                if write.op in DELETES or seen or self._evicted(read, write):
                     continue
                 if not self._gone(read, write):
                     yield read.ended, "acknowledged", f"{read} does not see {write}"
             elif version is not None and version < _version(write):
-                what = "deleted" if write.op == "delete" else "stale"
+                what = "deleted" if write.op in DELETES else "stale"
                 if _soonest(write) <= read.ended:
                     what = "returned"
                 elif self._evicted(read, write):
                     what = "evicted"
                 yield read.ended, what, f"{read} does not see {write}"
+
+    def undeleted(self) -> Iterator[Problem]:
+        """What was deleted, and not written since, is not there."""
+        for op, delete in self._before(self.found, self.acknowledged):
+            if not op.met or delete.op not in DELETES:
+                continue
+            if self._excused(op) or self._lost(delete):
+                continue
+            if not any(self._may_outlive(put, delete, op) for put in self.found):
+                yield op.ended, "deleted", f"{op}, though {delete}"
+
+    def late_fill(self) -> Iterator[Problem]:
+        """What a loader gave that began before a write is not read after it."""
+        for read in self.found:
+            load = self.written.get(read.found or "")
+            if load is None or load.op != "load" or self._excused(read):
+                continue
+            for write in self.acknowledged:
+                if write.op == "touch" or not load.began < write.began:
+                    continue
+                if not write.ended < read.began or self._lost(write):
+                    continue
+                if self.conditions.splits.touch(load.began, write.ended):
+                    continue
+                what = "late-fill"
+                if _soonest(write) <= read.ended:
+                    what = "returned"
+                elif self._evicted(read, write):
+                    what = "evicted"
+                yield read.ended, what, f"{read} of {load}, after {write}"
+                break
+
+    def one_flight(self) -> Iterator[Problem]:
+        """While nothing moves, and nobody writes, one loader is called at a time."""
+        loads = [op for op in self.found if op.op == "load"]
+        for number, second in enumerate(loads):
+            for first in loads[:number]:
+                # Each clock is a little wrong, and so when leases end.
+                end = first.ended - CLOCKS_WRONG * (second.began - first.began)
+                if end > second.began and not self._may_overlap(first, second):
+                    yield second.began, "one-flight", f"{second} during {first}"
 
     def evicted(self) -> Iterator[Problem]:
         """What was missed for having been evicted is not read again."""
@@ -246,16 +303,52 @@ class _Key:
             op.began <= read.ended
             and op.outcome != FAIL
             and (op.version is None or op.version >= _version(write))
-            and (op.op == "delete" or _soonest(op) <= read.ended)
+            and (op.op in DELETES or _soonest(op) <= read.ended)
             for op in self.found
-            if op.op in ("put", "delete", "touch") and self._had_effect(op)
+            if op.op in WRITES and self._had_effect(op)
         )
 
     def _had_effect(self, op: Operation) -> bool:
         """Whether a write that was answered may have written."""
         # A delete that was tried again finds nothing: it deleted it at first.
-        tried_again = op.op == "delete" and self.conditions.upset(op.began, op.ended)
-        return op.existed or tried_again
+        tried_again = op.op in DELETES and self.conditions.upset(op.began, op.ended)
+        return not op.refrained or tried_again
+
+    def _may_outlive(self, put: Operation, delete: Operation, read: Operation) -> bool:
+        """Whether a value may have been written after a delete, and before a read."""
+        if put.op not in PUTS or put.failed or put.began > read.ended or put is read:
+            return False
+        if put.op == "load" and put.began < delete.began:
+            # It came too late, but where nodes were of two minds.
+            return self.conditions.splits.touch(put.began, delete.ended)
+        return put.version is None or put.version > _version(delete)
+
+    def _may_overlap(self, first: Operation, second: Operation) -> bool:
+        """Whether a key may be loaded though it is being loaded."""
+        conditions = self.conditions
+        # The lease was granted when the call that loads was under way.
+        since = min(
+            op.began
+            for op in (first, *self.found)
+            if op is first
+            or (
+                op.op == "get_or_load"
+                and op.client == first.client
+                and op.began <= first.began <= op.ended
+            )
+        )
+        until = second.began
+        if conditions.splits.touch(since, until):
+            return True
+        if conditions.failing.touch(since, until) or conditions.upset(since, until):
+            return True
+        if conditions.paused_s(since, until):
+            return True
+        return any(
+            op.began <= until and since <= _over(op)
+            for op in self.found
+            if op.op in WRITES - {"touch", "load"} and op.outcome != FAIL
+        )
 
 
 def _version(operation: Operation) -> Version:
@@ -267,9 +360,15 @@ def _expiry(write: Operation) -> float:
     """When what it wrote is over at the latest."""
     if write.ttl_s is None:
         return float("inf")
-    # An owner may go on with a write after its client has given up.
-    ended = write.ended if write.outcome != INFO else write.ended + 10
-    return ended + write.ttl_s * (1 + CLOCKS_WRONG)
+    return _over(write) + write.ttl_s * (1 + CLOCKS_WRONG)
+
+
+def _over(write: Operation) -> float:
+    """When nobody goes on with it any more."""
+    # An owner may go on with a write after its client has given up, and what a
+    # loader gave is stored behind its caller's back.
+    late_s = 10.0 if write.outcome == INFO else 0.0
+    return write.ended + (late_s if write.op != "load" else 20.0)
 
 
 def _soonest(write: Operation) -> float:

@@ -6,28 +6,19 @@ The clients of a storm: each does one thing after the other at its node.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mycorrizal.errors import (
-    BucketConflict,
-    CacheError,
-    Indeterminate,
-    MycorrizalError,
-    PeerBusy,
-    PeerUnreachable,
-    RemoteFailure,
-    UnknownBucket,
-)
-from mycorrizal.mycel.messages import Done, Found, Refused
-from mycorrizal.mycel.operations.routing import Operation as Routing
+from mycorrizal.errors import PartialFailure
 from mycorrizal.service import Mycorrizal
+from mycorrizal.testing.answers import Answer, Answers, failure, known
 from mycorrizal.testing.arena import Arena
-from mycorrizal.testing.history import FAIL, INFO, OK, History, Operation, Version
+from mycorrizal.testing.errands import Errands
+from mycorrizal.testing.history import INFO, History, Operation
 from mycorrizal.testing.plans import Plan
 from mycorrizal.testing.postbox import Postbox
 
@@ -44,12 +35,11 @@ TIMEOUTS_S = (0.5, 2.0, 5.0, 5.0)
 _CUSTOM = (
     ("put", 34), ("get", 20), ("entry", 12), ("delete", 12), ("touch", 6),
     ("send", 8), ("request", 5), ("create", 3),
+    ("add", 6), ("replace", 6), ("load", 12), ("get_many", 3), ("put_many", 3),
+    ("delete_many", 1), ("scan", 2),
 )  # fmt: skip
 #: A client waits for nobody at least this long, in seconds.
 _GAP_MIN_S = 0.002
-
-#: What certainly had no effect.
-_FAILED = (BucketConflict, UnknownBucket, PeerUnreachable, PeerBusy, RemoteFailure)
 
 
 class Workload:
@@ -78,9 +68,8 @@ class Workload:
         self.under_way: dict[int, tuple[int, int]] = {}
         self._plan = plan
         self._acknowledged = acknowledged
-        #: What a node's router told last: the answer of the operation whose
-        #: Deferred fires now, if that was routed.
-        self._told: dict[str, Done | Found | Refused | None] = {}
+        self.answers = Answers()
+        self._errands = Errands(self)
 
     # -- the clients ----------------------------------------------------------
 
@@ -112,40 +101,62 @@ class Workload:
         for op, weight in _CUSTOM:
             draw -= weight
             if draw < 0:
-                getattr(self, f"_{op}")(client, node)
+                of = self if hasattr(self, f"_{op}") else self._errands
+                getattr(of, f"_{op}")(client, node)
                 return
 
     # -- operations -----------------------------------------------------------
 
-    def _place(self) -> tuple[str, str]:
+    def place(self) -> tuple[str, str]:
         bucket = self.one_of((MAIN, MAIN, MAIN, BRIEF, SMALL, self.one_of(EXTRA)))
         return bucket, f"k{int(self.random() * KEYS)}"
 
-    def _put(self, client: str, node: int) -> None:
-        bucket, key = self._place()
-        value = f"{client}.{len(self.history.records)}"
-        size = 0 if self.random() < 0.95 else int(self.random() * 60_000)
+    def keys(self) -> list[str]:
+        """All keys that any bucket may have."""
+        return [f"k{number}" for number in range(KEYS)]
+
+    def times(self, bucket: str) -> tuple[float | None, float | None]:
+        """A time to live, drawn, and what it comes to in that bucket."""
         ttl_s: float | None = 0
         if bucket == BRIEF or self.random() < 0.1:
             ttl_s = self.one_of((0, 0.5, 2.0, 8.0, 30.0))
-        expires_s = ttl_s or (BRIEF_TTL_S if bucket == BRIEF else None)
-        payload = value.encode() + b"|" + bytes(size)
+        return ttl_s, ttl_s or (BRIEF_TTL_S if bucket == BRIEF else None)
+
+    def payload(self, value: str) -> bytes:
+        """What is written under that name; sometimes it is long."""
+        size = 0 if self.random() < 0.95 else int(self.random() * 60_000)
+        return value.encode() + b"|" + bytes(size)
+
+    def _put(self, client: str, node: int) -> None:
+        self._write(client, node, "put")
+
+    def _add(self, client: str, node: int) -> None:
+        self._write(client, node, "add")
+
+    def _replace(self, client: str, node: int) -> None:
+        self._write(client, node, "replace")
+
+    def _write(self, client: str, node: int, op: str) -> None:
+        bucket, key = self.place()
+        value = f"{client}.{len(self.history.records)}"
+        payload = self.payload(value)
+        ttl_s, expires_s = self.times(bucket)
         self._do(
-            client, node, "put", bucket, key, value, expires_s,
-            lambda cache, timeout_s: cache.put(
+            client, node, op, bucket, key, value, expires_s,
+            lambda cache, timeout_s: getattr(cache, op)(
                 bucket, key, payload, ttl_s, timeout_s
             ),
         )  # fmt: skip
 
     def _get(self, client: str, node: int) -> None:
-        bucket, key = self._place()
+        bucket, key = self.place()
         self._do(
             client, node, "get", bucket, key, None, None,
             lambda cache, timeout_s: cache.get(bucket, key, timeout_s),
         )  # fmt: skip
 
     def _entry(self, client: str, node: int) -> None:
-        self.read(client, node, *self._place())
+        self.read(client, node, *self.place())
 
     def read(self, client: str, node: int, bucket: str, key: str) -> None:
         """Read one key with its version."""
@@ -155,14 +166,14 @@ class Workload:
         )  # fmt: skip
 
     def _delete(self, client: str, node: int) -> None:
-        bucket, key = self._place()
+        bucket, key = self.place()
         self._do(
             client, node, "delete", bucket, key, None, None,
             lambda cache, timeout_s: cache.delete(bucket, key, timeout_s),
         )  # fmt: skip
 
     def _touch(self, client: str, node: int) -> None:
-        bucket, key = self._place()
+        bucket, key = self.place()
         ttl_s = self.one_of((2.0, 20.0) if bucket == BRIEF else (None, 40.0))
         self._do(
             client, node, "touch", bucket, key, None, ttl_s,
@@ -204,19 +215,7 @@ class Workload:
 
     def set_up(self, node: Mycorrizal) -> None:
         """Listen to what a new process is told of versions."""
-        router = node.mycel.router
-        route, node_id = router.route, node.node_id
-
-        def listening(
-            request: Any, slot: int, deadline: float, done: Callable[[Any], None]
-        ) -> Routing | None:
-            def told(answer: Any) -> None:
-                self._told[node_id] = answer
-                done(answer)
-
-            return route(request, slot, deadline, told)
-
-        router.route = listening  # type: ignore[method-assign]
+        self.answers.set_up(node)
 
     def _do(
         self,
@@ -235,74 +234,67 @@ class Workload:
         )
         done = call(self.arena[node].cache(), timeout_s)
         self._watch(done, number, node, op)
+        self.cancel_some(done, node)
+
+    def cancel_some(self, done: Deferred[Any], node: int) -> None:
+        """One client of a hundred does not wait for the answer."""
         if not done.called and self.random() < 0.01:
             self.arena.world.later(self.random(), self.arena.perform, node, done.cancel)
 
-    def _watch(
+    def _watch(self, done: Deferred[Any], number: int, node: int, op: str) -> None:
+        node_id, of_one = self.arena[node].node_id, self.answers.of_one
+        self.watch(done, (number,), node, lambda it: [of_one(op, node_id, it)])
+
+    def watch(
         self,
         done: Deferred[Any],
-        number: int,
+        numbers: Sequence[int],
         node: int,
-        op: str,
+        read: Callable[[Any], Sequence[Answer]],
+        failed: Callable[[BaseException], Answer] = failure,
     ) -> None:
-        node_id = self.arena[node].node_id
-        self.under_way[number] = node, self.arena.lives[node]
+        """
+        Write down what comes of operations that end together.
+
+        :param read: Gives their answers.
+        :param failed: What an error means for each of them.
+        """
+        here = node, self.arena.lives[node]
+        self.under_way.update((number, here) for number in numbers)
 
         def ok(result: Any) -> None:
-            if self.under_way.pop(number, None) is None:
-                return  # Its node died.
-            value, version, copies, existed = self._read(op, node_id, result)
-            ended = self.history.end(
-                self.arena.world.now_s, number, OK,
-                value=value, version=version, copies=copies, existed=existed,
-            )  # fmt: skip
-            if ended.acknowledged:
-                self._acknowledged(ended)
+            if numbers[0] in self.under_way:  # Else its node died.
+                for number, answer in zip(numbers, read(result), strict=True):
+                    self.end(number, answer)
 
-        def failed(failure: Failure) -> None:
-            if self.under_way.pop(number, None) is None:
+        def not_ok(reason: Failure) -> None:
+            error = reason.value
+            assert error is not None
+            if isinstance(error, PartialFailure):
+                ok(error)
                 return
-            error = failure.value
-            known = isinstance(error, (MycorrizalError, CancelledError))
-            certain = isinstance(error, _FAILED) or (
-                isinstance(error, CacheError) and not isinstance(error, Indeterminate)
-            )
-            self.history.end(
-                self.arena.world.now_s, number,
-                FAIL if certain else INFO,
-                error=f"{type(error).__name__}: {error}",
-            )  # fmt: skip
-            if not known:
-                failure.raiseException()
+            for number in numbers:
+                self.end(number, failed(error))
+            if not known(error):
+                reason.raiseException()
 
-        done.addCallbacks(ok, failed)
+        done.addCallbacks(ok, not_ok)
 
-    def _read(
-        self, op: str, node_id: str, result: Any
-    ) -> tuple[str | None, Version | None, int, bool]:
-        """Value, version, copies and whether it was there, from an answer."""
-        told = self._told.get(node_id)
-        version: Version | None = None
-        if isinstance(told, (Done, Found)) and told.stamp and op != "get":
-            version = told.stamp, told.origin.hex()
-        if op == "get":
-            return None if result is None else _name(result), None, 0, True
-        if op == "entry":
-            value = None if result is None else _name(result.value)
-            return value, version, 0, True
-        if isinstance(told, Done) and op in ("put", "delete", "touch"):
-            existed = told.existed or op == "put"
-            return None, version, told.copies, existed
-        return None, None, 0, True
+    def end(self, number: int, answer: Answer) -> None:
+        """An operation has ended, unless its node has died before."""
+        if self.under_way.pop(number, None) is None:
+            return
+        ended = self.history.end(
+            self.arena.world.now_s, number, answer.outcome,
+            value=answer.value, version=answer.version, copies=answer.copies,
+            existed=answer.existed, error=answer.error,
+        )  # fmt: skip
+        if ended.acknowledged:
+            self._acknowledged(ended)
 
     def lost(self, node: int) -> None:
         """A node's process died, and with it its clients' operations."""
-        life, t = self.arena.lives[node], self.arena.world.now_s
+        life = self.arena.lives[node]
         for number, where in list(self.under_way.items()):
             if where == (node, life):
-                del self.under_way[number]
-                self.history.end(t, number, INFO, error="the node died")
-
-
-def _name(value: bytes) -> str:
-    return value.partition(b"|")[0].decode()
+                self.end(number, Answer(INFO, error="the node died"))

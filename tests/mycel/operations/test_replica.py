@@ -53,6 +53,19 @@ class ReplicaTestCase(SynchronousTestCase):
         return Copy("b", self.key, value, stamp, origin, NEVER)
 
 
+class LapsedTests(ReplicaTestCase):
+    """A value that has expired, and took the place of one that would live on."""
+
+    def test_fetched_at_once(self) -> None:
+        """Who asks is told of it from the very moment on: others tell the older."""
+        self.answer(self.copy(b"old", 6))
+        self.answer(Copy("b", self.key, b"new", 7, A, 1500))
+        self.parts.clock.advance(1.5)
+        found = self.answer(Fetch("b", self.key))
+        assert isinstance(found, Found)
+        self.assertEqual((found.value, found.stamp), (None, 7))
+
+
 class CopyTests(ReplicaTestCase):
     """Versions that are to be held here too."""
 

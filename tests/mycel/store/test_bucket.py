@@ -521,6 +521,19 @@ class LapsedTests(BucketTestCase):
         self.assertEqual(self.gone, [(b"k", Cause.EXPIRED)])
         self.assertTrue(self.bucket.lapsed(b"k"))
 
+    def test_expired_before_its_second(self) -> None:
+        """Who is about to tell others need not wait until it is swept away."""
+        self.put(b"k", b"old", stamp=1)
+        self.put(b"k", b"new", ttl_s=5.0, stamp=2)
+        self.now += 4.9
+        self.bucket.expire(0, b"k", self.now)
+        self.assertEqual(self.get(b"k"), b"new")
+        self.now += 0.2
+        self.bucket.expire(0, b"k", self.now)
+        self.bucket.expire(0, b"other", self.now)
+        self.assertTrue(self.bucket.lapsed(b"k"))
+        self.assertFalse(self.put(b"k", b"old", stamp=1))
+
     def test_late_copy(self) -> None:
         """A newer value whose time is over takes the older one's place all the same."""
         self.put(b"k", b"old", stamp=1)

@@ -121,8 +121,10 @@ class Replica:
             self._written(bucket.settings.name, copy.key)
 
     def _fetch(self, bucket: OpenBucket, key: bytes) -> Found:
-        now = self._now()
-        entry = bucket.store.peek(slot_of(bucket.seed, key), key, now)
+        now, slot, store = self._now(), slot_of(bucket.seed, key), bucket.store
+        # Who asks may be told of an older value by others.
+        store.expire(slot, key, now)
+        entry = store.peek(slot, key, now)
         if entry is None:
             return Found(None)
         left_ms = remaining_ms(entry.deadline, now)

@@ -279,6 +279,15 @@ class Bucket(SlotTable):
             self._outlive(key, until)
             self._add(slot, key, None, entry.stamp, entry.origin, until, now)
 
+    def expire(self, slot: int, key: bytes, now: float) -> None:
+        """
+        If the time of a key is over, let it go now, not when its second is:
+        whoever is to be told what is held, is told of what stays for it.
+        """
+        entry = self._tables[slot].get(key)
+        if entry is not None and entry.deadline <= now:
+            self._expire(entry, now)
+
     def pop_due(self, now: float, limit: int) -> int:
         """
         Free entries and tombstones of the seconds that are over.
