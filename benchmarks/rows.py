@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -71,7 +72,18 @@ class Needed:
         try:
             return importlib.metadata.version(self.package)
         except importlib.metadata.PackageNotFoundError:
-            return "source tree"
+            path = program_path(self.program) if self.program else None
+            return _told_version(path) if path else "source tree"
+
+
+def _told_version(path: str) -> str:
+    """
+    :return: the first line that a program says of its own version.
+    """
+    told = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, timeout=10, check=False
+    )
+    return (told.stdout or told.stderr).strip().partition("\n")[0]
 
 
 def program_path(program: str) -> str | None:

@@ -66,6 +66,11 @@ class NeededTests(SynchronousTestCase):
         self.row(needed).require()
         self.assertRegex(needed.version(), r"^\d+\.")
 
+    def test_version_of_a_program(self) -> None:
+        """A program of no Python package tells its version itself."""
+        needed = Needed("some-package", program="python3")
+        self.assertRegex(needed.version(), r"^Python 3\.")
+
 
 class P1Tests(SynchronousTestCase):
     """The first row."""
