@@ -48,6 +48,7 @@ from mycorrizal.nodosum.peer import (
 from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.service import NodosumService
 from mycorrizal.nodosum.tls import AutoTls
+from mycorrizal.nodosum.traffic import Traffic
 from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, ErrorCode
 
 __all__ = [
@@ -91,6 +92,7 @@ __all__ = [
     "AutoTls",
     "NodosumService",
     "Readiness",
+    "Traffic",
     # From wire.limits
     "DEFAULT_PORT",
     "ErrorCode",
