@@ -142,23 +142,28 @@
     const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line"), width: 1 },
       ticks: { show: false }, font: "11px system-ui, sans-serif" };
     id("charts").replaceChildren();
-    for (const chart of CHARTS) {
+    // All in place first: how wide each is depends on the others.
+    const places = CHARTS.map((chart) => {
       const figure = make("figure"), caption = make("figcaption", chart.title), now = make("span");
       caption.append(now);
       figure.append(caption);
       id("charts").append(figure);
+      return { chart, figure, now };
+    });
+    for (const { chart, figure, now } of places) {
       const plot = new uPlot({ width: Math.max(200, figure.clientWidth), height: 140,
         legend: { show: false }, cursor: { show: false },
         scales: { y: { range: (self, low, high) => [0, Math.max(1, (high || 0) * 1.1)] } },
         axes: [{ ...axis, space: 70, values: (self, at) => at.map((each) =>
           new Date(each * 1000).toLocaleTimeString("en-GB")) },
-          { ...axis, size: 62, space: 30, values: (self, values) => values.map(chart.format) }],
+          { ...axis, size: 76, space: 30, values: (self, values) => values.map(chart.format) }],
         series: [{}, ...chart.lines.map(([label], index) => ({ label, width: 1.5, spanGaps: false,
           stroke: colour(index ? "--two" : "--one"), dash: index ? [5, 3] : [], points: { show: false } }))],
       }, data(chart), figure);
       plot.root.setAttribute("aria-hidden", "true");
       drawn.push({ chart, plot, now });
     }
+    id("charts").dataset.width = innerWidth;
     redraw();
   };
   const redraw = () => {

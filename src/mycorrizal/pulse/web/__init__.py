@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.pulse.web -*-
 """
 What a node shows by HTTP: a status page, metrics for Prometheus, and health.
 

@@ -58,7 +58,6 @@ class MemberNews:
 
         :return: Whether that is another picture.
         """
-        me = self._nodosum.me.node_id
         states = {node.id: node.state for node in self._nodosum.nodes()}
         was, self._states = self._states, states
         for node_id, state in states.items():
@@ -66,8 +65,13 @@ class MemberNews:
                 text = f"{node_id} is {state}"
                 if node_id in was:
                     text += f", was {was[node_id]}"
-                self._kept.append(Happening(self._wall(), me, state, text))
+                self.note(text, state)
         return states != was
+
+    def note(self, text: str, kind: str) -> None:
+        """Keep that something has happened now."""
+        me = self._nodosum.me.node_id
+        self._kept.append(Happening(self._wall(), me, kind, text))
 
     def recent(self, limit: int) -> Sequence[Happening]:
         """The latest ones, the newest last."""

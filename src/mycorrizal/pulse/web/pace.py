@@ -66,7 +66,7 @@ class Pace:
     def start(self) -> None:
         """Begin to look at the clock."""
         self._timer = self._runtime.call_later(
-            BEAT_S, self._beat, self._runtime.now() + BEAT_S
+            BEAT_S, self.beat, self._runtime.now() + BEAT_S
         )
 
     def stop(self) -> None:
@@ -74,7 +74,8 @@ class Pace:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _beat(self, due: float) -> None:
+    def beat(self, due: float) -> None:
+        """The reactor runs, and should have at `due`, monotonic."""
         late_s = max(0.0, self._runtime.now() - due)
         self.lags.observe(late_s)
         self.stalls += late_s >= STALL_S

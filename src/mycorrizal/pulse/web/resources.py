@@ -113,7 +113,9 @@ class Root(Resource):
 
     def _probe(self, request: Any, path: str) -> bytes:
         checks = PROBES[path](self._contents.report())
-        status, text = answer(checks, verbose=b"verbose" in request.uri.partition(b"?")[2])
+        status, text = answer(
+            checks, verbose=b"verbose" in request.uri.partition(b"?")[2]
+        )
         return _plain(request, status, text)
 
     def _metrics(self, request: Any) -> bytes:

@@ -54,6 +54,8 @@ class HttpService(Service):
     :param names: By which it may be called.
     :param token_file: Of the token that it asks for; None: it asks for none.
     :ivar happenings: Who knows what has happened; may be replaced.
+    :ivar site: What answers.
+    :ivar pace: How fast the node is at work.
     :ivar address: Where it listens, once it does.
     """
 
@@ -81,9 +83,9 @@ class HttpService(Service):
         self._endpoint = endpoint
         self._cluster = nodosum.config.cluster_name
         latencies = mycel.router.latencies = Latencies(self._runtime.now)
-        self._pace = Pace(self._runtime, latencies)
+        self.pace = Pace(self._runtime, latencies)
         self._registry = (
-            metrics.registry_of(reporter, self._pace, self._cluster)
+            metrics.registry_of(reporter, self.pace, self._cluster)
             if HAS_METRICS
             else None
         )
@@ -91,7 +93,7 @@ class HttpService(Service):
         self._news = MemberNews(nodosum, self._runtime.wall)
         self.happenings: Happenings = self._news
         self._own: Heard | None = None
-        self._site = BoundedSite(Root(self._gate, self), self._runtime.reactor)
+        self.site = BoundedSite(Root(self._gate, self), self._runtime.reactor)
         self._port: Any = None
         self._timers: list[Timer] = []
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -108,7 +110,7 @@ class HttpService(Service):
         interface, port = self._endpoint.interface, self._endpoint.port
         try:
             self._port = self._runtime.reactor.listenTCP(
-                port, self._site, interface=interface
+                port, self.site, interface=interface
             )
         except CannotListenError as error:
             cause = getattr(error.socketError, "strerror", None) or error.socketError
@@ -120,7 +122,7 @@ class HttpService(Service):
         super().startService()
         self.address = interface, self._port.getHost().port
         self._unsubscribe = self._nodosum.subscribe(self._member_changed)
-        self._pace.start()
+        self.pace.start()
         self._timers = [
             self._runtime.call_later(SAMPLE_S, self._sample),
             self._runtime.call_later(LOOK_S, self._look),
@@ -141,12 +143,12 @@ class HttpService(Service):
             return succeed(None)
         super().stopService()
         self._unsubscribe()
-        self._pace.stop()
+        self.pace.stop()
         for timer in self._timers:
             timer.cancel()
         self._viewers.end()
         closed: Deferred[Any] = maybeDeferred(self._port.stopListening)
-        self._site.close()
+        self.site.close()
         return closed.addCallback(lambda _: None)
 
     # -- what is shown ------------------------------------------------------------
@@ -167,7 +169,7 @@ class HttpService(Service):
         report = self._reporter.report()
         own = self._own
         before = None if own is None else own.before
-        samples = self._pace.samples
+        samples = self.pace.samples
         return board(
             Heard(report, now, before),
             self._survey.heard,
@@ -189,7 +191,7 @@ class HttpService(Service):
         if viewer is None:
             return False
         viewer.tell(b"retry: 1000\n\n")
-        viewer.tell(event_of("samples", _encode(list(self._pace.samples))))
+        viewer.tell(event_of("samples", _encode(list(self.pace.samples))))
         viewer.tell(event_of("board", self.board_json()))
         return True
 
@@ -201,7 +203,7 @@ class HttpService(Service):
         last, now = self._own, self._runtime.now()
         before = None if last is None else (last.report, last.at)
         self._own = Heard(report, now, before)
-        self._pace.sample(report)
+        self.pace.sample(report)
         if len(self._viewers):
             self._tell()
 
