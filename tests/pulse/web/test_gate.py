@@ -54,3 +54,11 @@ class GateTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, Gate, [], TOKEN[:-1])
         self.assertIn("shorter than 16", str(error))
         self.assertNotIn(TOKEN[:-1], str(error))
+
+    def test_token_that_fits_no_header(self) -> None:
+        """A token that a header or a cookie would change is refused, not shown."""
+        for token in (TOKEN + ";", TOKEN + " a", TOKEN + "é", "myk1:" + TOKEN):
+            error = self.assertRaises(ConfigError, Gate, [], token)
+            self.assertIn("do not fit a header", str(error))
+            self.assertNotIn(token, str(error))
+        self.assertFalse(Gate([], TOKEN + "+/-._~==").open)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +17,8 @@ from mycorrizal.errors import ConfigError
 
 #: Shorter ones can be guessed.
 TOKEN_CHARACTERS_MIN: Final = 16
+#: What a header, and a cookie, can hold (RFC 6750, section 2.1).
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 COOKIE: Final = "mycorrizal_token"
 
 #: Nothing from elsewhere, nothing inline, in nobody's frame.  (uPlot sets
@@ -66,6 +69,12 @@ class Gate:
             raise ConfigError(
                 "http_token_file",
                 f"the token in it is shorter than {TOKEN_CHARACTERS_MIN} characters; "
+                "`openssl rand -hex 32` makes a good one",
+            )
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ConfigError(
+                "http_token_file",
+                "the token in it has characters that do not fit a header (RFC 6750); "
                 "`openssl rand -hex 32` makes a good one",
             )
         self._names = frozenset(name.lower() for name in (*names, "localhost"))
