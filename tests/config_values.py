@@ -7,6 +7,7 @@ from __future__ import annotations
 from mycorrizal import BucketSettings, ConsulSettings
 from mycorrizal.config import STATIC_MAX
 from mycorrizal.dns_options import DNS_SD_MAX, DNS_SERVERS_MAX
+from mycorrizal.http_options import HttpEndpoint
 
 #: 128 bytes.
 LONGEST = "é" * 64
@@ -73,6 +74,11 @@ GOOD: list[tuple[str, object, object]] = [
     ("watchdog_s", 0, 0.0),
     ("watchdog_s", "off", 0.0),
     ("watchdog_s", "250ms", 0.25),
+    ("http", None, None),
+    ("http", "tcp:6971", HttpEndpoint("127.0.0.1", 6971)),
+    ("http_token_file", "/t", "/t"),
+    ("http_hosts", "A.example,b", ("a.example", "b")),
+    ("http_hosts", ["a"] * 16, ("a",) * 16),
 ]
 
 #: (setting, what is given, the path of the setting, what the sentence says)
@@ -164,4 +170,10 @@ BAD: list[tuple[str, object, str, str]] = [
     ("stop_timeout_s", 10**400, "stop_timeout_s", "up to an hour"),
     ("watchdog_s", -1, "watchdog_s", "above 0 and up to an hour"),
     ("watchdog_s", False, "watchdog_s", "not False"),
+    ("http", "6971", "http", "is not an endpoint; give an endpoint, as in tcp:6971"),
+    ("http", 6971, "http", "give a text, not 6971"),
+    ("http", "tcp:6971:interface=0.0.0.0", "http", "give a token for them, too"),
+    ("http_token_file", "", "http_token_file", "give a text, not ''"),
+    ("http_hosts", ["a"] * 17, "http_hosts", "at most 16 names, not 17"),
+    ("http_hosts", ["a b"], "http_hosts", "'a b' is not an address"),
 ]

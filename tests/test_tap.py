@@ -68,6 +68,12 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
     (["--label", "zone=a", "--label", "rack=b=c"], {"labels": "zone=a,rack=b=c"}),
     (["--host-label", "rack-7"], {"host": "rack-7"}),
     (["--watchdog", "0"], {"watchdog_s": 0}),
+    (["--http", "tcp:6971"], {"http": "tcp:6971"}),
+    (
+        ["--http", "tcp:1:interface=0.0.0.0", "--http-token-file", "t"],
+        {"http": "tcp:1:interface=0.0.0.0", "http_token_file": "t"},
+    ),
+    (["--http-host", "a", "--http-host", "b"], {"http_hosts": "a,b"}),
 ]
 
 #: (arguments, what the one sentence on stderr says)
@@ -106,6 +112,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["--label", "=a"], "label: .*as in zone=a, not '=a'"),
     (["--host-label", ""], "host.label: give a text"),
     (["--watchdog", "soon"], "watchdog: 'soon' is not a time"),
+    (["--http", "6971"], "http: '6971' is not an endpoint; .*tcp:6971"),
+    (["--http", "tcp:1:interface=0.0.0.0"], "http: others .*--http-token-file"),
+    (["--http-token-file", ""], "http.token.file: give a text"),
+    (["--http-host", "a b"], "http.host.*: 'a b' is not an address"),
     (["--config", "nowhere.toml"], "config: cannot read nowhere.toml: No such file"),
     (["--config", ""], "config: cannot read ''"),
     (["stray"], "unexpected argument 'stray'; see --help"),
@@ -173,7 +183,15 @@ class OptionTests(Case):
             option.removeprefix("--").replace("-", "_") for option in options
         }
         self.assertEqual(
-            without - {"secret_files", "buckets", "labels", "dns_servers", "host"},
+            without
+            - {
+                "secret_files",
+                "buckets",
+                "labels",
+                "dns_servers",
+                "host",
+                "http_hosts",
+            },
             {"secret", *(name for name in FIELDS if name.endswith("_s"))},
         )
 

@@ -11,6 +11,7 @@ LEVELS = {
     "mycorrizal.runtime": 0,
     "mycorrizal.errors": 0,
     "mycorrizal.clock": 0,
+    "mycorrizal.histogram": 0,
     "mycorrizal.watchdog": 0,
     "mycorrizal.nodosum": 1,
     "mycorrizal.mycel": 2,
@@ -126,9 +127,10 @@ TWISTED_NAMES = frozenset(
     connectionMade connectionRefused connectTCP datagramReceived dataReceived
     disownServiceParent doRead doStart doStop doWrite endpointForURI
     errConnectionLost
-    errReceived fireSystemEvent getBroadcastAllowed getChild getContext
+    errReceived fireSystemEvent getBroadcastAllowed getChild getContext gotLength
     getDelayedCalls getDestination getHost getPeer getPeerCertificate getReaders
     getSynopsis getTcpKeepAlive getTcpNoDelay getTime getUsage getWriters
+    handleContentChunk
     handshakeCompleted inConnectionLost installNameResolver isLeaf joinGroup
     leaveGroup lineReceived listenTCP listenUDP logPrefix loseConnection
     loseWriteConnection makeConnection makeService messageReceived nameResolver

@@ -51,6 +51,7 @@ from mycorrizal.errors import (
     UnknownBucket,
     ValueTooLarge,
 )
+from mycorrizal.http_options import HttpEndpoint
 from mycorrizal.mycel import (
     UNCHANGED,
     BucketSettings,
@@ -87,6 +88,7 @@ from mycorrizal.version import __version__
 __all__ = [
     # From service, config, version
     "Config",
+    "HttpEndpoint",
     "Mycorrizal",
     "__version__",
     # From nodosum

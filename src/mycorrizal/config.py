@@ -20,6 +20,7 @@ from mycorrizal.consul_options import VARIABLES as CONSUL_VARIABLES
 from mycorrizal.consul_options import completed, merged, read_consul
 from mycorrizal.dns_options import read_dns_sd, read_dns_servers
 from mycorrizal.errors import ConfigError
+from mycorrizal.http_options import HttpEndpoint, read_http, read_http_hosts
 from mycorrizal.mycel import BucketSettings
 from mycorrizal.nodosum import Address, ConsulSettings, is_nowhere
 from mycorrizal.settings import (
@@ -228,6 +229,10 @@ class Config:
     :ivar buckets: Cache buckets to create, as ``sessions:ttl=15m,replicas=1``.
     :ivar labels: Names and texts that other nodes see.
     :ivar host: Names the machine, so that copies need not share one.
+    :ivar http: Where to serve the status page, metrics and health, as
+        ``tcp:6971``; None: nowhere.
+    :ivar http_token_file: A file with the token that page and metrics ask for.
+    :ivar http_hosts: Names by which browsers and Prometheus may call this node.
     :ivar watchdog_s: How long code may hold up the reactor before the log tells
         which; 0: it is not watched.
     """
@@ -254,6 +259,9 @@ class Config:
     ready_timeout_s: float
     stop_timeout_s: float
     watchdog_s: float
+    http: HttpEndpoint | None
+    http_token_file: str | None
+    http_hosts: tuple[str, ...]
 
     def __init__(
         self,
@@ -280,6 +288,9 @@ class Config:
         ready_timeout_s: float | str = 30.0,
         stop_timeout_s: float | str = 25.0,
         watchdog_s: float | str = 0.5,
+        http: str | HttpEndpoint | None = None,
+        http_token_file: str | None = None,
+        http_hosts: str | Iterable[str] = (),
     ) -> None:
         self.__attrs_init__(
             listen=read_address(listen, "listen"),
@@ -304,6 +315,9 @@ class Config:
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
             watchdog_s=_seconds_or_off(watchdog_s, "watchdog_s"),
+            http=read_http(http, http_token_file),
+            http_token_file=_optional_text(http_token_file, "http_token_file"),
+            http_hosts=read_http_hosts(http_hosts, "http_hosts"),
         )
 
     @classmethod

@@ -49,10 +49,12 @@ class CannotListen(MycorrizalError):
     :ivar address: The address, as ``HOST:PORT``.
     """
 
-    def __init__(self, address: str, problem: str) -> None:
+    def __init__(
+        self, address: str, problem: str, option: str = "--listen HOST:PORT"
+    ) -> None:
         super().__init__(
             f"cannot listen on {address}: {problem}; "
-            "choose another with --listen HOST:PORT (port 0 takes a free one)"
+            f"choose another with {option} (port 0 takes a free one)"
         )
         self.address = address
 

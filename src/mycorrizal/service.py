@@ -41,6 +41,7 @@ from mycorrizal.nodosum import (
     new_secret,
 )
 from mycorrizal.pulse.server import PulseServer
+from mycorrizal.pulse.web.wiring import http_of
 from mycorrizal.runtime import Runtime
 from mycorrizal.state import NodeState, cluster_directory, present, read_secret
 from mycorrizal.version import __version__
@@ -105,6 +106,9 @@ class Mycorrizal(MultiService):
         self.leave_func: Callable[[], object] = self.stopService
         self.left: dict[str, int] = {}
         self._pulse = PulseServer(self.nodosum, self.mycel, lambda: self.leave_func())
+        self.http = http_of(config, self.nodosum, self.mycel)
+        if self.http is not None:
+            self.http.setServiceParent(self)
         self.mycel.setServiceParent(self)
         self.nodosum.setServiceParent(self)
 
@@ -238,6 +242,8 @@ class Mycorrizal(MultiService):
             self._over, self.running = True, 0
             self._readiness.failed(Failure())
             self.mycel.stopService()
+            if self.http is not None:
+                self.http.stopService()
             self._release()
             self.runtime.rearm()
             raise
@@ -313,7 +319,8 @@ class Mycorrizal(MultiService):
                     or "nothing that is known",
                 )
             self.mycel.stopService()
-            return self.nodosum.stopService()
+            served = None if self.http is None else self.http.stopService()
+            return self.nodosum.stopService().addCallback(lambda _: served)
 
         def finish(result: object) -> None:
             for timer in (hand_over, by_force, give_up):

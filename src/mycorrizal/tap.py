@@ -24,6 +24,7 @@ from mycorrizal.config import Config, read_file
 from mycorrizal.consul_options import ConsulOptions, option_of
 from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
+from mycorrizal.http_options import HttpOptions
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.runtime import Entropy, follow_monotonic_time
 from mycorrizal.service import Mycorrizal
@@ -39,6 +40,7 @@ _OPTIONS = {
     "secret_files": "secret_file",
     "buckets": "bucket",
     "dns_servers": "dns_server",
+    "http_hosts": "http_host",
     "labels": "label",
     "host": "host_label",
     "watchdog_s": "watchdog",
@@ -51,7 +53,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(ConsulOptions, DnsOptions, usage.Options):
+class Options(ConsulOptions, DnsOptions, HttpOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -226,7 +228,7 @@ class Options(ConsulOptions, DnsOptions, usage.Options):
         except ConfigError as error:
             leave(EXIT_USAGE, self._sentence(error))
         self.config = config
-        if not _asked_for_log_format(sys.argv):
+        if not any(argument.startswith("--log-fo") for argument in sys.argv):
             self._log_as_text()
 
     def _sentence(self, error: ConfigError) -> str:
@@ -247,15 +249,11 @@ class Options(ConsulOptions, DnsOptions, usage.Options):
             parent["logFormat"] = "text"
 
 
-_ALL_OPTIONS = {**vars(ConsulOptions), **vars(DnsOptions), **vars(Options)}
-for _name, _option in _ALL_OPTIONS.items():
-    # usage prints the texts as they stand, line breaks and all.
-    if _name.startswith("opt_"):
-        _option.__doc__ = " ".join((_option.__doc__ or "").split())
-
-
-def _asked_for_log_format(arguments: list[str]) -> bool:
-    return any(argument.startswith("--log-fo") for argument in arguments)
+for _group in (ConsulOptions, DnsOptions, HttpOptions, Options):
+    for _name, _option in vars(_group).items():
+        # usage prints the texts as they stand, line breaks and all.
+        if _name.startswith("opt_"):
+            _option.__doc__ = " ".join((_option.__doc__ or "").split())
 
 
 class NodeService(MultiService):

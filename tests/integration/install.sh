@@ -1,10 +1,13 @@
 #!/bin/sh
-# Installs the name servers that the integration tests start, where apt-get may
-# do so; what is missing afterwards is skipped by the tests, by name.
+# Installs the name servers, Prometheus and the browser that the integration
+# tests start, where apt-get may do so; what is missing afterwards is skipped by
+# the tests, by name.
 missing=
 [ -x /usr/sbin/named ] || missing="$missing bind9"
 [ -x /usr/sbin/knotd ] || missing="$missing knot"
 [ -x /usr/sbin/dnsmasq ] || missing="$missing dnsmasq-base"
+[ -x /usr/bin/prometheus ] || missing="$missing prometheus"
+[ -x /usr/bin/chromium ] || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if [ -d /run/systemd/system ]; then
     # Their packages would start them as services of this machine.

@@ -130,6 +130,8 @@ def test_wheel_is_complete(tree: Path, wheel: Path) -> None:
     assert held - ours == set(), "the wheel holds files that are not in src/"
     assert ours - held == set(), "add these files to package_data in setup.cfg"
     assert "mycorrizal/py.typed" in held
+    for name in ("page.html", "page.js", "uplot.js", "uplot-LICENSE.txt"):
+        assert f"mycorrizal/pulse/static/{name}" in held
 
 
 def test_wheel_leaves_twisted_alone(wheel: Path) -> None:

@@ -207,6 +207,11 @@ class MycelService(Service):
         self.moves.leaves(self.view.me)
         return self._drained.when_ready()
 
+    @property
+    def draining(self) -> bool:
+        """Whether it hands over what it holds, to stop then."""
+        return self._drained is not None
+
     def _check_drained(self) -> None:
         if self._drained is None or not self._drained.pending:
             return

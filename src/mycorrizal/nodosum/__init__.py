@@ -48,6 +48,7 @@ from mycorrizal.nodosum.peer import (
 from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.service import NodosumService
 from mycorrizal.nodosum.tls import AutoTls
+from mycorrizal.nodosum.traffic import Traffic
 from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, ErrorCode
 from mycorrizal.nodosum.wire.signals import printable
 
@@ -92,6 +93,7 @@ __all__ = [
     "AutoTls",
     "NodosumService",
     "Readiness",
+    "Traffic",
     # From wire.limits, wire.signals
     "DEFAULT_PORT",
     "ErrorCode",

@@ -45,6 +45,11 @@ class Calls:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def begun(self) -> int:
+        """How many calls there were so far."""
+        return self._last_id
+
     def begin(self, on_reply: OnReply, deadline: float, asked: Asked, at: int) -> int:
         """
         Register a call.

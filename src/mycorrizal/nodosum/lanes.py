@@ -16,10 +16,12 @@ from twisted.internet.defer import Deferred
 
 from mycorrizal.nodosum.flow import (
     FRAME_COST_BYTES,
+    FRAME_PARTS,
     UNBOUNDED,
     Chunked,
     Flow,
 )
+from mycorrizal.nodosum.traffic import Traffic
 from mycorrizal.nodosum.wire.chunks import MESSAGE_NO_MAX, Part
 from mycorrizal.nodosum.wire.compression import Codec
 from mycorrizal.nodosum.wire.limits import (
@@ -60,10 +62,11 @@ class Lanes:
     :param codec: What long messages are compressed with.
     :ivar paused: Whether the transport takes nothing now.
     :ivar flows: By application id, those of messages and requests.
+    :ivar traffic: What has gone over the link, both ways.
     """
 
     __slots__ = (
-        "paused", "flows", "codec", "frame_bytes_max",
+        "paused", "flows", "codec", "frame_bytes_max", "traffic",
         "_runtime", "_transport", "_queue_bytes_max", "_answers", "_control",
         "_control_bytes", "_ring", "_corked", "_closed", "_message_no",
         "_open_messages", "_open_bytes",
@@ -80,6 +83,7 @@ class Lanes:
     ) -> None:
         self.paused = False
         self.flows: dict[bytes, Flow] = {}
+        self.traffic = Traffic()
         self.codec = codec
         self.frame_bytes_max = frame_bytes_max
         self._runtime = runtime
@@ -192,7 +196,8 @@ class Lanes:
     def _flush(self, burst_bytes: int) -> None:
         if self._control:
             control, self._control = self._control, []
-            self._transport.write(b"".join(control))
+            self.traffic.sent_frames += len(control)
+            self._write(b"".join(control))
             if not self.paused:
                 self._control_bytes = 0
         while self._ring and not self.paused and not self._closed:
@@ -210,11 +215,16 @@ class Lanes:
             told = flow.satisfied()
         else:
             burst, told = self._shared_burst(burst_bytes)
-        self._transport.write(b"".join(burst))
+        self.traffic.sent_frames += len(burst) // FRAME_PARTS
+        self._write(b"".join(burst))
         # Last: they may send again, or close the link.
         for waiter in told:
             if not waiter.called:
                 waiter.callback(None)
+
+    def _write(self, data: bytes) -> None:
+        self.traffic.sent_bytes += len(data)
+        self._transport.write(data)
 
     def _shared_burst(self, room_bytes: int) -> tuple[list[Part], list[Deferred[None]]]:
         """One turn for each flow, and again while there is room."""
@@ -254,7 +264,8 @@ class Lanes:
         self.paused = False
         self.flush()
         if not self._closed:
-            self._transport.write(frame)
+            self.traffic.sent_frames += 1
+            self._write(frame)
 
     def close(self) -> list[Flow]:
         """

@@ -154,9 +154,11 @@ class Link:
         :raises RemoteProtocolError: They break the protocol; drop the link.
         """
         self.heard_at = self._runtime.now()
-        routes, decoder = self._routes, self._decoder
+        routes, decoder, traffic = self._routes, self._decoder, self.lanes.traffic
+        traffic.received_bytes += len(data)
         for kind, app_id, payloads in decoder.receive_data(data):
             self.arrived = payloads
+            traffic.received_frames += len(payloads)
             if kind == _APP and self.up:
                 route = routes.get(app_id)
                 if route is not None:

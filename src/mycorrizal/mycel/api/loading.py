@@ -36,6 +36,11 @@ class LoadingCalls(Calls):
         super().__init__(insides)
         self._loads = Loads(insides)
 
+    @property
+    def loads_under_way(self) -> int:
+        """How many loads callers of this node wait for, or that go on behind them."""
+        return len(self._loads.under_way)
+
     def get_or_load(
         self,
         bucket: str,

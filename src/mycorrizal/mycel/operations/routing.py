@@ -27,6 +27,7 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.messages import decode_answer as decode
 from mycorrizal.mycel.operations.asking import Waiter
+from mycorrizal.mycel.operations.latencies import Latencies
 from mycorrizal.mycel.operations.primary import OnDone, Primary
 from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
@@ -58,6 +59,7 @@ class Router:
     The way of operations to their primaries.
 
     :param link_to: The link to a node, if it is up.
+    :ivar latencies: What times operations, if anybody wants to know.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Router:
         self.under_way: dict[Operation, None] = {}
         #: Links whose queue was full at the last try: who comes later waits, too.
         self.full: set[Link] = set()
+        self.latencies: Latencies | None = None
         self._stopped = False
         self._later: dict[Operation, float] = {}
         self._timer: Timer | None = None
@@ -224,7 +227,7 @@ class Operation(Waiter):
 
     __slots__ = (
         "_router", "_request", "_payload", "_slot", "_deadline", "_done", "_call",
-        "_lost",
+        "_lost", "_began_at",
     )  # fmt: skip
 
     def __init__(
@@ -240,6 +243,8 @@ class Operation(Waiter):
         self._call: tuple[Link, int] | None = None
         #: Whether it may have been done: who was asked was lost, or has begun it.
         self._lost = isinstance(request, Remake)
+        latencies = router.latencies
+        self._began_at = 0.0 if latencies is None else latencies.begin()
         router.under_way[self] = None
 
     def attempt(self) -> None:
@@ -306,8 +311,11 @@ class Operation(Waiter):
         """Give the answer, unless it was given or nobody waits."""
         done, self._done = self._done, None
         self.wanted = False
-        self._router.forget(self)
+        router = self._router
+        router.forget(self)
         if done is not None:
+            if self._began_at and router.latencies is not None:
+                router.latencies.ended(self._request, self._began_at)
             done(answer)
 
     def cancel(self) -> None:
