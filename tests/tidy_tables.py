@@ -11,6 +11,7 @@ LEVELS = {
     "mycorrizal.runtime": 0,
     "mycorrizal.errors": 0,
     "mycorrizal.clock": 0,
+    "mycorrizal.recorder": 0,
     "mycorrizal.watchdog": 0,
     "mycorrizal.nodosum": 1,
     "mycorrizal.mycel": 2,
