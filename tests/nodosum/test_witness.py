@@ -12,8 +12,8 @@ class WitnessTests(SynchronousTestCase):
     """Three nodes with a bucket."""
 
     def setUp(self) -> None:
-        settings = {"buckets": "b:max_entries=10"}
-        self.cluster = SimCluster(3, seed=self.id(), **settings)
+        buckets = "b:max_entries=10"
+        self.cluster = SimCluster(3, seed=self.id(), buckets=buckets)
         self.cluster.until(self.cluster.formed)
         self.cluster.advance(2)
 
@@ -50,6 +50,7 @@ class WitnessTests(SynchronousTestCase):
         self.cluster.advance(10)
         self.assertEqual(self.peers(Kind.DIED), ["n2"])
         self.assertEqual(self.peers(Kind.LINK_DOWN), ["n2"])
+        self.assertEqual(self.peers(Kind.CLEARED), [])
         self.assertGreater(len(self.events(Kind.SLOTS_TAKEN)), taken)
 
     def test_suspicion(self) -> None:

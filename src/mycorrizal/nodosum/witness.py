@@ -33,7 +33,7 @@ class Witness:
     def __init__(self, recorder: Recorder, now: Callable[[], float]) -> None:
         self._recorder = recorder
         self._now = now
-        self._suspects: dict[bytes, str] = {}
+        self._suspects: dict[bytes, Peer] = {}
         self._looked_at: float | None = None
 
     def started(self, address: str, version: str) -> None:
@@ -84,14 +84,16 @@ class Witness:
     def _compare(self, suspects: dict[bytes, Peer], now: float) -> None:
         for node_key, peer in suspects.items():
             if node_key not in self._suspects:
-                name = self._suspects[node_key] = _name(peer)
+                self._suspects[node_key], name = peer, _name(peer)
                 silent_s = round(now - peer.heard_at, 3)
                 text = f"{name} is suspected; last heard {silent_s:.1f} s ago"
                 self._recorder.note(Kind.SUSPECTED, text, peer=name, silent_s=silent_s)
         for node_key in [key for key in self._suspects if key not in suspects]:
-            name = self._suspects.pop(node_key)
-            text = f"{name} is suspected no more"
-            self._recorder.note(Kind.CLEARED, text, peer=name)
+            peer = self._suspects.pop(node_key)
+            if peer.state is PeerState.ALIVE:
+                name = _name(peer)
+                text = f"{name} is suspected no more"
+                self._recorder.note(Kind.CLEARED, text, peer=name)
 
 
 def _name(peer: Peer) -> str:

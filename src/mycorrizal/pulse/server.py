@@ -23,6 +23,8 @@ from mycorrizal.nodosum import (
     Peer,
 )
 from mycorrizal.pulse.cache_answers import answer_about_cache
+from mycorrizal.pulse.cluster_answers import Gathering, events, explain
+from mycorrizal.pulse.cluster_messages import AskAll, AskEvents, AskExplain
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,
@@ -73,6 +75,7 @@ class PulseServer:
         self._runtime = nodosum.runtime
         self._channel = Channel(APPLICATION_ID)
         self._began_at = self._runtime.now()
+        self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -128,6 +131,12 @@ class PulseServer:
                 return self._have_leave(node_id)
             case Echo():
                 return Ok()
+            case AskAll():
+                return self._gathering.ask(question)
+            case AskEvents():
+                return events(self._nodosum.recorder, question)
+            case AskExplain():
+                return explain(self._nodosum, self._mycel, question)
             case AskWatch():
                 raise LocalProtocolError("a watch belongs to its link")
             case _:
