@@ -20,6 +20,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskEvents,
     AskExplain,
+    AskVitals,
     EventEntry,
     Events,
     FromAll,
@@ -33,7 +34,7 @@ from mycorrizal.recorder import Recorder
 #: How long a node may take to answer another one for Pulse.
 ANSWER_TIMEOUT_S: Final = 2.0
 #: What may be asked of all: nothing that changes anything.
-READING: Final = (AskStatus, AskEvents, AskExplain)
+READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals)
 
 
 class Gathering:

@@ -48,6 +48,10 @@ class AskExplain(msgspec.Struct, tag="explain"):
     key: _Text
 
 
+class AskVitals(msgspec.Struct, tag="vitals"):
+    """What could be wrong with you?  Answered by `Vitals`."""
+
+
 class FromOne(msgspec.Struct):
     """
     What one node answered.
@@ -127,5 +131,41 @@ class Known(msgspec.Struct, tag="known"):
     full: bool = False
 
 
-ClusterQuestion = AskAll | AskEvents | AskExplain
-ClusterReply = FromAll | Events | Known
+class Vitals(msgspec.Struct, tag="has_vitals"):
+    """
+    What a node knows that may be wrong.
+
+    :ivar wall_s: Its clock when it answered.
+    :ivar refusals: Address and reason, of those that refused it.
+    :ivar silent: Addresses at which nobody was found.
+    :ivar discovery: Way and problem, of those that fail.
+    :ivar replicas: The copies that buckets want, by name.
+    :ivar crowded: Buckets at their limits that lose values, and how many.
+    :ivar stalls: How often it did not run, and for how long in all, in what it
+        remembers.
+    :ivar conflicts: What was in conflict.
+    :ivar refused: Whom it refused, and why.
+    """
+
+    node_id: str
+    version: str
+    address: str
+    host: str
+    tls: str
+    single: bool
+    wall_s: float
+    members: dict[str, str]
+    missing: int
+    refusals: list[tuple[str, str]]
+    silent: list[str]
+    discovery: list[tuple[str, str]]
+    replicas: dict[str, int]
+    crowded: dict[str, int]
+    stalls: int
+    stalled_s: float
+    conflicts: list[str]
+    refused: list[str]
+
+
+ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals
+ClusterReply = FromAll | Events | Known | Vitals

@@ -24,7 +24,12 @@ from mycorrizal.nodosum import (
 )
 from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.cluster_answers import Gathering, events, explain
-from mycorrizal.pulse.cluster_messages import AskAll, AskEvents, AskExplain
+from mycorrizal.pulse.cluster_messages import (
+    AskAll,
+    AskEvents,
+    AskExplain,
+    AskVitals,
+)
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,
@@ -45,6 +50,7 @@ from mycorrizal.pulse.messages import (
     decode_question,
     encode,
 )
+from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
 from mycorrizal.version import __version__
 
@@ -135,6 +141,8 @@ class PulseServer:
                 return self._gathering.ask(question)
             case AskEvents():
                 return events(self._nodosum.recorder, question)
+            case AskVitals():
+                return vitals(self._nodosum, self._mycel)
             case AskExplain():
                 return explain(self._nodosum, self._mycel, question)
             case AskWatch():
