@@ -16,6 +16,7 @@ from mycorrizal.pulse import render
 from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.check_command import check
+from mycorrizal.pulse.completion_command import completion
 from mycorrizal.pulse.doctor_command import doctor
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
@@ -141,7 +142,7 @@ def demo(session: Session) -> None:
 
 for _command in COMMANDS:
     cache.add_command(_command)
-for _shown in (cache, check, doctor, events, explain, topology):
+for _shown in (cache, check, completion, doctor, events, explain, topology):
     pulse.add_command(_shown)
 
 
