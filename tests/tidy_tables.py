@@ -12,6 +12,7 @@ LEVELS = {
     "mycorrizal.errors": 0,
     "mycorrizal.clock": 0,
     "mycorrizal.histogram": 0,
+    "mycorrizal.recorder": 0,
     "mycorrizal.watchdog": 0,
     "mycorrizal.nodosum": 1,
     "mycorrizal.mycel": 2,

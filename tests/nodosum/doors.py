@@ -11,6 +11,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import formatEvent
 
+from mycorrizal import recorder
+from mycorrizal.clock import HybridClock
 from mycorrizal.nodosum.acl import (
     KeyRing,
     cluster_tag,
@@ -68,6 +70,7 @@ class Door:
         self.ticket = NO_TICKET
         entropy = Entropy(runtime.random, runtime.token_bytes)
         self.greeting = Greeting(self.local, PORT, entropy)
+        self.recorder = recorder.Recorder(runtime.wall, HybridClock(runtime.wall), name)
         self.admission = Admission(
             runtime, NodosumConfig(keys), self.local, tls or SimTls(), self
         )

@@ -37,6 +37,7 @@ from mycorrizal.mycel.slots.repair import Repair
 from mycorrizal.mycel.slots.slotset import NO_SLOTS, slots_of, slotset
 from mycorrizal.mycel.slots.view import SlotMember, View
 from mycorrizal.nodosum import NodosumService, PeerState
+from mycorrizal.recorder import Kind
 
 #: How long a node may take to answer a claim before it is asked again.
 CLAIM_TIMEOUT_S = 2.0
@@ -202,9 +203,18 @@ class Moves:
 
     def opened(self, bucket: OpenBucket) -> None:
         """A bucket is new here."""
+        name = bucket.settings.name
+        self._nodosum.recorder.note(Kind.BUCKET, f"Bucket {name} is new", bucket=name)
         for slot in range(SLOTS):
             bucket.store.lead(slot, bool(self.claims.serving >> slot & 1))
         self.repair.owners_changed()
+
+    def conflicted(self, bucket: str, difference: str) -> None:
+        """A bucket was created twice, in different ways."""
+        text = f"Bucket {bucket} was created twice with other settings ({difference})"
+        self._nodosum.recorder.note(
+            Kind.CONFLICT, text, bucket=bucket, difference=difference
+        )
 
     # -- claims -----------------------------------------------------------------
 
@@ -235,9 +245,11 @@ class Moves:
                     self._ask_claim(node_key, claim)
                 case Began(slots):
                     self._lead(slots, True)
+                    self._note(Kind.SLOTS_TAKEN, "Primary of {count} more slots", slots)
                     vouched = False
                 case Ended(slots):
                     self._lead(slots, False)
+                    self._note(Kind.SLOTS_GIVEN, "Gave {count} slots away", slots)
                     stale |= slots
                     for write in self._writes.stop(slots):
                         self._make_anew(write)
@@ -258,6 +270,11 @@ class Moves:
             self._near.slots_moved()
         if effects:
             self._router.wake()
+
+    def _note(self, kind: Kind, text: str, slots: int) -> None:
+        count, serving = slots.bit_count(), self.claims.serving.bit_count()
+        text = f"{text.format(count=count)}; {serving} now"
+        self._nodosum.recorder.note(kind, text, slots=count, serving=serving)
 
     def _lead(self, slots: int, leads: bool) -> None:
         for bucket in self._buckets.by_name.values():

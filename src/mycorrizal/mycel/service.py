@@ -55,6 +55,7 @@ from mycorrizal.nodosum import (
     Readiness,
     node_key_of,
 )
+from mycorrizal.recorder import Kind
 from mycorrizal.runtime import Timer
 
 APPLICATION_ID = "SYSTEM-MYCEL"
@@ -139,6 +140,7 @@ class MycelService(Service):
             self._sweeper,
             moves.repair.owners_changed,
             self._emptied,
+            moves.conflicted,
         )
         self._primary = Primary(
             view,
@@ -202,6 +204,7 @@ class MycelService(Service):
         if not self.running or not self.nodosum.membership.members():
             return succeed(None)
         self._drained = Readiness()
+        self.nodosum.recorder.note(Kind.DRAIN, "Handing over all that is here")
         for node_key in sorted(self.view.members.keys() - {self.view.me}):
             self._tell(node_key, Leaving)
         self.moves.leaves(self.view.me)
@@ -217,6 +220,7 @@ class MycelService(Service):
             return
         if self.moves.handed_over:
             self.cache.running = False
+            self.nodosum.recorder.note(Kind.DRAIN, "All is handed over")
             self._drained.succeeded()
 
     def _begin(self) -> None:

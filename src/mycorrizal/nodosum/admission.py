@@ -22,6 +22,7 @@ from mycorrizal.nodosum.wire.events import Authenticated, Local, Refused
 from mycorrizal.nodosum.wire.handshake import Handshake
 from mycorrizal.nodosum.wire.limits import TLS_HANDSHAKES_MAX, RejectCode
 from mycorrizal.nodosum.wire.version import Role
+from mycorrizal.recorder import Kind, Recorder
 from mycorrizal.runtime import Runtime
 
 #: How long an authenticated link may wait to be chosen.
@@ -32,6 +33,7 @@ class Host(LinkOwner, Interface):
     """The mesh, as admission sees it."""
 
     greeting: Greeting
+    recorder: Recorder
 
     def ticket_for(self, protocol: LinkProtocol) -> bytes: ...
     def routes_for(self, role: Role) -> Mapping[bytes, Route]: ...
@@ -181,6 +183,8 @@ class Admission:
         if left_out:
             sentence += " (and {left_out} more like it from there)"
         self._log.warn(sentence, place=place, reason=reason, left_out=left_out)
+        text = sentence.format(place=place, reason=reason, left_out=left_out)
+        self._host.recorder.note(Kind.REFUSED, text, address=place, reason=reason)
 
     def closed(self, protocol: LinkProtocol) -> None:
         """A connection is gone."""

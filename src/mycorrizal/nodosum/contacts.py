@@ -191,6 +191,17 @@ class Contacts:
             if peer.state in (PeerState.JOINING, PeerState.ALIVE)
         )
 
+    def silent(self) -> list[Address]:
+        """At which addresses nobody was found the last time."""
+        return [
+            contact.address
+            for contact in self.by_address.values()
+            if contact.failures
+            and contact.phase is not Phase.KNOWN
+            and not contact.own
+            and contact.refused is None
+        ]
+
     def refusals(self) -> list[tuple[Address, str]]:
         """Which addresses refused us, and why."""
         return [

@@ -38,6 +38,7 @@ from mycorrizal.nodosum.protocol import (
 from mycorrizal.nodosum.wire.events import Local
 from mycorrizal.nodosum.wire.limits import Goodbye
 from mycorrizal.nodosum.wire.version import NO_TICKET, Role
+from mycorrizal.recorder import Recorder
 from mycorrizal.runtime import Entropy, Runtime, Timer
 
 #: What a node with ``--single`` has against others.
@@ -74,11 +75,13 @@ class Mesh:
         clock: HybridClock,
         tls: TlsStarter,
         listener: MeshListener,
+        recorder: Recorder,
         *,
         host: str,
         version: str,
     ) -> None:
         self.runtime = runtime
+        self.recorder = recorder
         self.membership = membership
         self.contacts = Contacts(hello=config.hello == "udp", random=runtime.random)
         self.admission = Admission(runtime, config, local, tls, self)

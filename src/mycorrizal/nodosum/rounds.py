@@ -90,6 +90,10 @@ class Rounds:
         """Whether each way has answered once."""
         return all(discovery in self._found for discovery in self._discoveries)
 
+    def problems(self) -> list[tuple[str, str]]:
+        """The ways that failed last time: their names, and what was wrong."""
+        return [(way.name, problem) for way, problem in self._problems.items()]
+
     def _begin(self, discovery: IDiscovery) -> None:
         if IAnnouncing.providedBy(discovery):
             announcing: Any = discovery

@@ -41,6 +41,8 @@ from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.rounds import Rounds
 from mycorrizal.nodosum.wire.compression import offered
 from mycorrizal.nodosum.wire.events import Local
+from mycorrizal.nodosum.witness import Witness
+from mycorrizal.recorder import Kind, Recorder
 from mycorrizal.runtime import Runtime
 
 
@@ -60,6 +62,7 @@ class NodosumService(MultiService):
     :param host: Names the machine.
     :param version: Of the software, shown to others.
     :ivar rounds: The ways of discovery.
+    :ivar recorder: Keeps what happens to this node.
     :ivar listening: Whether our ports are open, and `address` is known.
     :ivar tables_held: Whether a linked member's tables are here; the layer
         above sets it.
@@ -87,6 +90,8 @@ class NodosumService(MultiService):
         self.config = config
         self.clock = clock
         self.applications = Applications(runtime)
+        self.recorder = Recorder(runtime.wall, clock, node_id)
+        self._witness = Witness(self.recorder, runtime.now)
         self.me = Me(node_id, node_key_of(node_id), incarnation)
         self.membership = Membership(self.me, config, runtime.random)
         self.tables_held: Callable[[bytes], bool] = lambda node_key: True
@@ -125,6 +130,7 @@ class NodosumService(MultiService):
             self.clock,
             self._tls,
             self,
+            self.recorder,
             host=self._host,
             version=self._version,
         )
@@ -249,6 +255,7 @@ class NodosumService(MultiService):
         self.me.address = self.node.address
         self.applications.running = True
         self._began_at = self.runtime.now()
+        self._witness.started(format_address(self.address), self._version)
         self.listening.succeeded()
         self.mesh.start(self.address)
         self.rounds.start(self._announcement())
@@ -261,6 +268,8 @@ class NodosumService(MultiService):
         """
         self.applications.running = False
         self._paused.cancel()
+        if self._ports is not None:
+            self.recorder.note(Kind.LEFT, "This node leaves the cluster")
         withdrawn = self.rounds.stop()
         for waited_for in (self.listening, self.readiness):
             waited_for.ended(Failure(NotRunning()))
@@ -309,16 +318,19 @@ class NodosumService(MultiService):
 
     def link_up(self, peer: Peer, link: Link) -> None:
         """A link carries frames."""
+        self._witness.link_up(peer, link)
         for listener in self._link_listeners:
             listener.link_up(peer, link)
 
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link carries frames no more."""
+        self._witness.link_down(peer, link)
         for listener in self._link_listeners:
             listener.link_down(peer, link)
 
     def member_changed(self, event: MemberEvent) -> None:
         """Somebody joined, left or died."""
+        self._witness.member_changed(event)
         for subscription, receive in list(self._subscribers.items()):
             if subscription not in self._subscribers:
                 continue  # One before has ended it.
@@ -330,6 +342,7 @@ class NodosumService(MultiService):
     def id_taken(self, other: str) -> None:
         """A live node has our id."""
         error = DuplicateNodeId(self.me.node_id, self.me.address, other)
+        self.recorder.note(Kind.CONFLICT, str(error), address=other)
         if self.me.established:
             self._log.error("{problem}", problem=str(error))
         else:
@@ -348,6 +361,7 @@ class NodosumService(MultiService):
 
     def ticked(self, now: float) -> None:
         """Time has passed."""
+        self._witness.look(self.membership.peers.values())
         if self.readiness.pending:
             self._check_ready(now)
 
@@ -385,4 +399,5 @@ class NodosumService(MultiService):
             self.readiness.failed(Failure(error))
             return
         self.me.established = True
+        self.recorder.note(Kind.READY, "This node is ready")
         self.readiness.succeeded()

@@ -15,6 +15,11 @@ from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
 from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
+from mycorrizal.pulse.check_command import check
+from mycorrizal.pulse.completion_command import completion
+from mycorrizal.pulse.doctor_command import doctor
+from mycorrizal.pulse.event_commands import events
+from mycorrizal.pulse.explain_command import explain
 from mycorrizal.pulse.messages import (
     AskLeave,
     AskPing,
@@ -26,6 +31,7 @@ from mycorrizal.pulse.messages import (
 )
 from mycorrizal.pulse.options import Command, Group, common_options, read_data
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
+from mycorrizal.pulse.topology_command import topology
 from mycorrizal.runtime import Entropy
 from mycorrizal.version import __version__
 
@@ -136,7 +142,8 @@ def demo(session: Session) -> None:
 
 for _command in COMMANDS:
     cache.add_command(_command)
-pulse.add_command(cache)
+for _shown in (cache, check, completion, doctor, events, explain, topology):
+    pulse.add_command(_shown)
 
 
 def run() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
+from mycorrizal.pulse.cluster_messages import ClusterQuestion, ClusterReply
 
 APPLICATION_ID: Final = "SYSTEM-PULSE"
 _TEXT_BYTES_MAX = 1024
@@ -163,6 +164,7 @@ Question = (
     | AskTtl
     | AskLeave
     | Echo
+    | ClusterQuestion
 )
 
 
@@ -292,7 +294,7 @@ class Failed(msgspec.Struct, tag="failed"):
     text: str
 
 
-Reply = Status | RoundTrip | Value | Keys | Watched | Ok | Failed
+Reply = Status | RoundTrip | Value | Keys | Watched | Ok | Failed | ClusterReply
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_question: Any = msgspec.msgpack.Decoder(Question).decode

@@ -24,6 +24,13 @@ from mycorrizal.nodosum import (
 )
 from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.links import LinkSurvey
+from mycorrizal.pulse.cluster_answers import Gathering, events, explain
+from mycorrizal.pulse.cluster_messages import (
+    AskAll,
+    AskEvents,
+    AskExplain,
+    AskVitals,
+)
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,
@@ -44,6 +51,7 @@ from mycorrizal.pulse.messages import (
     decode_question,
     encode,
 )
+from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
 from mycorrizal.version import __version__
 
@@ -75,6 +83,7 @@ class PulseServer:
         self._channel = Channel(APPLICATION_ID)
         self._links = LinkSurvey(nodosum, self._channel)
         self._began_at = self._runtime.now()
+        self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -131,6 +140,14 @@ class PulseServer:
                 return self._have_leave(node_id)
             case Echo():
                 return Ok()
+            case AskAll():
+                return self._gathering.ask(question)
+            case AskEvents():
+                return events(self._nodosum.recorder, question)
+            case AskVitals():
+                return vitals(self._nodosum, self._mycel)
+            case AskExplain():
+                return explain(self._nodosum, self._mycel, question)
             case AskWatch():
                 raise LocalProtocolError("a watch belongs to its link")
             case _:

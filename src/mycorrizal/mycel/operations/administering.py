@@ -56,6 +56,8 @@ class Administration:
     :param moved: Called when values have other owners now.
     :param emptied: Called with a bucket that is cleared or dropped, and whether
         all of it is gone: once at once, and once when it is.
+    :param conflicted: Called with the name of a bucket that was created twice,
+        and how the two differ.
     """
 
     _log = Logger()
@@ -70,6 +72,7 @@ class Administration:
         sweeper: Sweeper,
         moved: Callable[[], None],
         emptied: Callable[[OpenBucket, bool], None] = lambda bucket, gone: None,
+        conflicted: Callable[[str, str], None] = lambda name, difference: None,
     ) -> None:
         self._view = view
         self._buckets = buckets
@@ -79,6 +82,7 @@ class Administration:
         self._sweeper = sweeper
         self._moved = moved
         self._emptied = emptied
+        self._conflicted = conflicted
 
     # -- asked ------------------------------------------------------------------
 
@@ -212,6 +216,7 @@ class Administration:
         if merged.moved:
             self._moved()
         for name, difference in merged.conflicts:
+            self._conflicted(name, difference)
             self._log.warn(
                 "Bucket {bucket} was created twice with other settings "
                 "({difference}); the later ones are in force",

@@ -1,0 +1,169 @@
+# -*- test-case-name: tests.pulse.test_event_commands -*-
+"""
+What a node answers for itself, and for the whole cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+
+from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
+from mycorrizal.mycel import MycelService
+from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
+from mycorrizal.mycel.store.lru import INF
+from mycorrizal.nodosum import ANSWERED, Channel, NodosumService
+from mycorrizal.pulse.cluster_messages import (
+    AskAll,
+    AskEvents,
+    AskExplain,
+    AskVitals,
+    EventEntry,
+    Events,
+    FromAll,
+    FromOne,
+    HeldVersion,
+    Known,
+)
+from mycorrizal.pulse.messages import AskStatus, Question, decode_question, encode
+from mycorrizal.recorder import Recorder
+
+#: How long a node may take to answer another one for Pulse.
+ANSWER_TIMEOUT_S: Final = 2.0
+#: What may be asked of all: nothing that changes anything.
+READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals)
+
+
+class Gathering:
+    """
+    The questions that one node asks all others for Pulse.
+
+    :param answer: What this node answers itself.
+    """
+
+    def __init__(
+        self,
+        nodosum: NodosumService,
+        channel: Channel,
+        answer: Callable[[Question], Any],
+    ) -> None:
+        self._nodosum = nodosum
+        self._channel = channel
+        self._answer = answer
+        self._runtime = nodosum.runtime
+
+    def ask(self, asked: AskAll) -> Deferred[FromAll]:
+        """Ask every member, and this node."""
+        try:
+            question = decode_question(asked.question)
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(str(error)) from None
+        if not isinstance(question, READING):
+            raise LocalProtocolError("this can't be asked of all nodes at once")
+        if not asked.pause_s:
+            return self._ask(question, asked.question)
+        pause: Deferred[None] = Deferred(lambda _: timer.cancel())
+        timer = self._runtime.call_later(asked.pause_s, pause.callback, None)
+        return pause.addCallback(lambda _: self._ask(question, asked.question))
+
+    def _ask(self, question: Question, payload: bytes) -> Deferred[FromAll]:
+        me = self._nodosum.me.node_id
+        answers = [FromOne(me, encode(self._answer(question)))]
+        peers = self._nodosum.membership.members()
+        node_ids = sorted(peer.node_id for peer in peers if peer.node_id)
+        all_there: Deferred[FromAll] = Deferred()
+        missing = len(node_ids)
+
+        def answered(answer: FromOne) -> None:
+            nonlocal missing
+            answers.append(answer)
+            missing -= 1
+            if not missing:
+                answers.sort(key=lambda answer: answer.node_id)
+                all_there.callback(FromAll(answers))
+
+        for node_id in node_ids:
+            self._ask_one(node_id, payload, answered)
+        return all_there if node_ids else succeed(FromAll(answers))
+
+    def _ask_one(
+        self, node_id: str, payload: bytes, answered: Callable[[FromOne], None]
+    ) -> None:
+        link = self._nodosum.applications.links.get(node_id)
+        now = self._runtime.now
+        sent_at = now()
+
+        def replied(how: int, reply: bytes) -> None:
+            took_ms = round((now() - sent_at) * 1000, 3)
+            if how == ANSWERED:
+                answered(FromOne(node_id, reply, "", took_ms))
+            else:
+                answered(FromOne(node_id, None, "does not answer", took_ms))
+
+        ends_at = sent_at + ANSWER_TIMEOUT_S
+        if link is None:
+            answered(FromOne(node_id, None, "has no link to the node that was asked"))
+        elif not self._channel.call(link, payload, replied, ends_at):
+            answered(FromOne(node_id, None, "the link is busy"))
+
+
+def events(recorder: Recorder, asked: AskEvents) -> Events:
+    """What has happened to this node."""
+    after = asked.after.get(recorder.node, 0)
+    return Events(
+        [
+            EventEntry(
+                event.stamp,
+                event.wall_s,
+                event.node,
+                event.kind.value,
+                event.level,
+                event.text,
+                dict(event.fields),
+            )
+            for event in recorder.recent(asked.limit, after=after)
+        ]
+    )
+
+
+def explain(nodosum: NodosumService, mycel: MycelService, asked: AskExplain) -> Known:
+    """What this node knows of a key."""
+    bucket = mycel.buckets.by_name.get(asked.bucket)
+    if bucket is None:
+        return Known(-1)
+
+    def name(node_key: bytes | None) -> str:
+        if node_key == nodosum.me.node_key:
+            return nodosum.me.node_id
+        peer = nodosum.membership.peers.get(node_key or b"")
+        return (peer and peer.node_id) or (node_key or b"").hex()
+
+    key, now = asked.key.encode(), nodosum.runtime.now()
+    slot = slot_of(bucket.seed, key)
+    store, routes, settings = bucket.store, mycel.claims.routes, bucket.settings
+    entry = store.peek(slot, key, now)
+    version = None
+    if entry is not None:
+        version = HeldVersion(
+            entry.stamp,
+            name(entry.origin),
+            None if entry.value is None else len(entry.value),
+            None if entry.deadline == INF else round(entry.deadline - now, 3),
+            entry.value is None and store.lapsed(key),
+        )
+    entries_max, bytes_max = settings.max_entries, settings.max_bytes
+    return Known(
+        slot,
+        [name(owner) for owner in mycel.view.owners(slot, settings.replicas + 1)],
+        name(routes.primaries[slot]),
+        routes.status[slot] != ELSEWHERE,
+        routes.status[slot] == SETTLED,
+        version,
+        store.cleared[slot],
+        store.evicted,
+        (entries_max is not None and store.entries >= entries_max)
+        or (bytes_max is not None and store.size_bytes >= 0.9 * bytes_max),
+    )

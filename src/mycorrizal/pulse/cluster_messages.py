@@ -1,0 +1,171 @@
+# -*- test-case-name: tests.pulse.test_event_commands -*-
+"""
+What Pulse asks a whole cluster by way of one node.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+_TEXT_BYTES_MAX: Final = 1024
+_NODES_MAX: Final = 4096
+
+_Text = Annotated[str, Meta(max_length=_TEXT_BYTES_MAX)]
+Pause = Annotated[float, Meta(ge=0, le=2)]
+
+
+class AskAll(msgspec.Struct, tag="all"):
+    """
+    Ask this of every node, yourself included.  Answered by `FromAll`.
+
+    :ivar question: One that changes nothing, encoded.
+    :ivar pause_s: To wait before.
+    """
+
+    question: bytes
+    pause_s: Pause = 0.0
+
+
+class AskEvents(msgspec.Struct, tag="events"):
+    """
+    What has happened to you?  Answered by `Events`.
+
+    :ivar after: For each node, the stamp of the last event that is known.
+    :ivar limit: The last so many; 0: all that are kept.
+    """
+
+    after: Annotated[dict[_Text, int], Meta(max_length=_NODES_MAX)] = {}
+    limit: Annotated[int, Meta(ge=0)] = 0
+
+
+class AskExplain(msgspec.Struct, tag="explain"):
+    """What do you know of a key?  Answered by `Known`."""
+
+    bucket: _Text
+    key: _Text
+
+
+class AskVitals(msgspec.Struct, tag="vitals"):
+    """What could be wrong with you?  Answered by `Vitals`."""
+
+
+class FromOne(msgspec.Struct):
+    """
+    What one node answered.
+
+    :ivar reply: Encoded; None: it did not answer, and `problem` says why.
+    :ivar took_ms: From the question to the answer.
+    """
+
+    node_id: str
+    reply: bytes | None
+    problem: str = ""
+    took_ms: float = 0.0
+
+
+class FromAll(msgspec.Struct, tag="from_all"):
+    """What every node answered, by id."""
+
+    answers: list[FromOne]
+
+
+class EventEntry(msgspec.Struct):
+    """As `mycorrizal.recorder.Event`."""
+
+    stamp: int
+    wall_s: float
+    node: str
+    kind: str
+    level: str
+    text: str
+    fields: dict[str, str | int | float] = {}
+
+
+class Events(msgspec.Struct, tag="happened"):
+    """What has happened to one node, oldest first."""
+
+    events: list[EventEntry]
+
+
+class HeldVersion(msgspec.Struct):
+    """
+    A version of a value, as one node holds it.
+
+    :ivar stamp: Orders versions; its upper 48 bits are milliseconds.
+    :ivar origin: The node that wrote it.
+    :ivar value_bytes: None: it is a delete.
+    :ivar expired: Whether the delete stands for a value whose time was over.
+    """
+
+    stamp: int
+    origin: str
+    value_bytes: int | None
+    remaining_s: float | None
+    expired: bool = False
+
+
+class Known(msgspec.Struct, tag="known"):
+    """
+    What one node knows of a key.
+
+    :ivar slot: -1: it does not know the bucket.
+    :ivar owners: Who should hold it, the best-ranked first.
+    :ivar primary: Where this node sends operations.
+    :ivar serving: Whether this node is primary of the slot.
+    :ivar settled: Whether it is, and has all that others held.
+    :ivar cleared: The stamp of the last clear; -1: there was none.
+    :ivar evicted: Values of the bucket that went for want of room, here.
+    """
+
+    slot: int
+    owners: list[str] = []
+    primary: str = ""
+    serving: bool = False
+    settled: bool = False
+    version: HeldVersion | None = None
+    cleared: int = -1
+    evicted: int = 0
+    full: bool = False
+
+
+class Vitals(msgspec.Struct, tag="has_vitals"):
+    """
+    What a node knows that may be wrong.
+
+    :ivar wall_s: Its clock when it answered.
+    :ivar refusals: Address and reason, of those that refused it.
+    :ivar silent: Addresses at which nobody was found.
+    :ivar discovery: Way and problem, of those that fail.
+    :ivar replicas: The copies that buckets want, by name.
+    :ivar crowded: Buckets at their limits that lose values, and how many.
+    :ivar stalls: How often it did not run, and for how long in all, in what it
+        remembers.
+    :ivar conflicts: What was in conflict.
+    :ivar refused: Whom it refused, and why.
+    """
+
+    node_id: str
+    version: str
+    address: str
+    host: str
+    tls: str
+    single: bool
+    wall_s: float
+    members: dict[str, str]
+    missing: int
+    refusals: list[tuple[str, str]]
+    silent: list[str]
+    discovery: list[tuple[str, str]]
+    replicas: dict[str, int]
+    crowded: dict[str, int]
+    stalls: int
+    stalled_s: float
+    conflicts: list[str]
+    refused: list[str]
+
+
+ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals
+ClusterReply = FromAll | Events | Known | Vitals

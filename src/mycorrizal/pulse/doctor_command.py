@@ -1,0 +1,33 @@
+# -*- test-case-name: tests.pulse.test_doctor_command -*-
+"""
+``pulse doctor``: what is wrong, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import attrs
+import click
+
+from mycorrizal.pulse.cluster_messages import AskVitals, Vitals
+from mycorrizal.pulse.diagnosis import diagnose, page
+from mycorrizal.pulse.everybody import everybody
+from mycorrizal.pulse.options import Command
+from mycorrizal.pulse.render import printable
+from mycorrizal.pulse.session import EXIT_REFUSED, Session
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def doctor(session: Session) -> None:
+    """
+    Find what is wrong with the cluster, and say what to do about it.
+
+    The exit code is 1 if anything is.
+    """
+    said = everybody(session, AskVitals(), Vitals)
+    asked = next((one.node_id for one in said if not one.took_ms and one.reply), "")
+    findings = diagnose(said, asked)
+    text = "\n".join(map(printable, page(findings, len(said)).splitlines()))
+    session.say(text, [attrs.asdict(finding) for finding in findings])
+    if findings:
+        raise SystemExit(EXIT_REFUSED)
