@@ -41,6 +41,31 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
         {"secret_files": ["/a,b", "/c"]},
     ),
     (["--tls", "off"], {"tls": "off"}),
+    (
+        ["--tls", "pki", "--tls-ca", "/a", "--tls-cert", "/c", "--tls-key", "/k"],
+        {"tls": "pki", "tls_ca": "/a", "tls_cert": "/c", "tls_key": "/k"},
+    ),
+    (
+        [
+            "--tls-hostname",
+            "n.example",
+            "--tls",
+            "pki",
+            "--tls-ca",
+            "/a",
+            "--tls-cert",
+            "/c",
+            "--tls-key",
+            "/k",
+        ],
+        {
+            "tls_hostname": "n.example",
+            "tls": "pki",
+            "tls_ca": "/a",
+            "tls_cert": "/c",
+            "tls_key": "/k",
+        },
+    ),  # fmt: skip
     (["--hello", "tcp"], {"hello": "tcp"}),
     (["--compression", "zlib"], {"compression": "zlib"}),
     (["--consul", "http://a:8500"], {"consul": "http://a:8500"}),
@@ -82,7 +107,12 @@ WRONG: list[tuple[list[str], str]] = [
     (["--node-id", "a b"], "node.id: 'a b' is no node id; use "),
     (["--cluster-name", ""], "cluster.name: give a text"),
     (["--secret-file", ""], "secret.file.*: give a text"),
-    (["--tls", "maybe"], "tls: give one of auto, off, not 'maybe'"),
+    (["--tls", "pki"], "tls_ca: tls pki needs a PEM file here"),
+    (["--tls-ca", "/a"], "--tls-ca: this is for tls pki, and tls is auto"),
+    (["--tls-cert", "/a"], "--tls-cert: this is for tls pki, and tls is auto"),
+    (["--tls-key", "/a"], "--tls-key: this is for tls pki, and tls is auto"),
+    (["--tls-hostname", "a b"], "--tls-hostname: 'a b' is no name"),
+    (["--tls", "maybe"], "tls: give one of auto, pki, off, not 'maybe'"),
     (["--hello", "icmp"], "hello: give one of udp, tcp, not 'icmp'"),
     (["--compression", "gzip"], "compression: give one of auto, zlib, off"),
     (["--consul", "ftp://a"], "--consul: 'ftp://a' is no URL of Consul; give the URL"),
@@ -236,7 +266,7 @@ class SourceTests(Case):
         """A wrong variable is refused like a wrong option."""
         for variables, pattern in (
             ({"MYCORRIZAL_LISTN": "x"}, "MYCORRIZAL_LISTN: .* did you mean listen"),
-            ({"MYCORRIZAL_TLS": "maybe"}, "tls: give one of auto, off"),
+            ({"MYCORRIZAL_TLS": "maybe"}, "tls: give one of auto, pki, off"),
             ({"MYCORRIZAL_CONFIG": ""}, "config: cannot read ''"),
             ({"MYCORRIZAL_CLUSTER_NAME": "\udcff"}, "cluster_name: .*printable"),
         ):

@@ -37,6 +37,8 @@ SHELLS = (
     "nodosum/endpoints.py",
     "nodosum/ports.py",
     "nodosum/protocol.py",
+    "nodosum/pem.py",
+    "nodosum/pki.py",
     "nodosum/tls.py",
     "nodosum/discovery/*",
     "nodosum/coordination/consul.py",

@@ -32,9 +32,9 @@ from mycorrizal.settings import (
     read_items,
     read_text,
 )
+from mycorrizal.tls_options import TLS_MODES, check_tls, read_hostname
 
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
-TLS_MODES = ("auto", "off")
 HELLO_MODES = ("udp", "tcp")
 COMPRESSION_MODES = ("auto", "zlib", "off")
 #: What other nodes accept, of labels and of any name that they are told.
@@ -211,7 +211,12 @@ class Config:
     :ivar cluster_name: Nodes of other names are refused.
     :ivar secret_files: Files with a secret each; the first signs.
     :ivar secret: A secret itself, for embedding and tests.
-    :ivar tls: ``auto``, or ``off``: no encryption.
+    :ivar tls: ``auto``, ``pki`` (certificates of an authority at both ends), or
+        ``off``: no encryption.
+    :ivar tls_ca: For ``pki``: a file with the authorities that are trusted.
+    :ivar tls_cert: A file with the node's certificate.
+    :ivar tls_key: A file with its key.
+    :ivar tls_hostname: A name that the certificate of every node bears.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar compression: Of long messages: ``auto``, ``zlib`` or ``off``.
     :ivar consul: How to find others with Consul; a URL, a mapping, or
@@ -236,6 +241,10 @@ class Config:
     secret_files: tuple[str, ...] = attrs.field(repr=False)
     secret: str | None = attrs.field(repr=False)
     tls: str
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    tls_hostname: str | None
     hello: str
     compression: str
     consul: ConsulSettings | None
@@ -262,6 +271,10 @@ class Config:
         secret_files: str | Iterable[str] = (),
         secret: str | None = None,
         tls: str = "auto",
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
+        tls_hostname: str | None = None,
         hello: str = "udp",
         compression: str = "auto",
         consul: str | Mapping[str, object] | ConsulSettings | None = None,
@@ -286,6 +299,10 @@ class Config:
             secret_files=_secret_files(secret_files, "secret_files"),
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
+            tls_ca=_optional_text(tls_ca, "tls_ca"),
+            tls_cert=_optional_text(tls_cert, "tls_cert"),
+            tls_key=_optional_text(tls_key, "tls_key"),
+            tls_hostname=read_hostname(tls_hostname, "tls_hostname"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
             compression=_one_of(COMPRESSION_MODES, compression, "compression"),
             consul=read_consul(consul),
@@ -299,6 +316,7 @@ class Config:
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
             watchdog_s=_seconds_or_off(watchdog_s, "watchdog_s"),
         )
+        check_tls(self)
 
     @classmethod
     def from_sources(

@@ -26,7 +26,6 @@ from mycorrizal.errors import (
 from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
-    AutoTls,
     IDiscovery,
     KeyRing,
     MemberEvent,
@@ -37,10 +36,12 @@ from mycorrizal.nodosum import (
     derive_key,
     discoveries_of,
     new_secret,
+    tls_of,
 )
 from mycorrizal.pulse.server import PulseServer
 from mycorrizal.runtime import Runtime
 from mycorrizal.state import NodeState, cluster_directory, present, read_secret
+from mycorrizal.tls_options import pki_settings
 from mycorrizal.version import __version__
 from mycorrizal.watchdog import Watchdog, watch
 
@@ -76,6 +77,7 @@ class Mycorrizal(MultiService):
         settings = _nodosum_settings(config, keys)
         # What they refuse is refused before the state directory is taken.
         discoveries = discoveries_of(runtime, settings)
+        self._tls = tls_of(runtime, pki_settings(config))
         node_id, incarnation = self._identity()
         self.fingerprint = keys.first.fingerprint
         host = config.host if config.host is not None else platform.node()
@@ -89,7 +91,7 @@ class Mycorrizal(MultiService):
             incarnation=incarnation,
             host=host,
             version=__version__,
-            tls=runtime.tls or AutoTls(),
+            tls=self._tls,
             clock=HybridClock(runtime.wall),
         )
         for discovery in discoveries:

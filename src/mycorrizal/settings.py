@@ -73,6 +73,28 @@ def check_address(
     host, port = address
     if not 0 <= port <= 65535 or (port == 0 and not any_port):
         raise ConfigError(field, f"port {port} is out of range; {_ADDRESS_EXAMPLE}")
+    sound = _sound_host(host)
+    if sound is None:
+        raise ConfigError(
+            field, f"{text or host!r} is not an address; {_ADDRESS_EXAMPLE}"
+        )
+    return sound, port
+
+
+def check_host(host: str, field: str) -> str:
+    """
+    :return: The name, or the IP literal as it is usually written.
+    :raises ConfigError: It is neither.
+    """
+    sound = _sound_host(host)
+    if sound is None:
+        raise ConfigError(
+            field, f"{host!r} is no name; give one as in nodes.shop.example"
+        )
+    return sound
+
+
+def _sound_host(host: str) -> str | None:
     try:
         literal = str(ipaddress.ip_address(host))
     except ValueError:
@@ -83,11 +105,7 @@ def check_address(
         sound = not scope or _SCOPE.fullmatch(scope) is not None
     else:
         sound = not looks_numeric and _HOST.fullmatch(host) is not None
-    if not sound:
-        raise ConfigError(
-            field, f"{text or host!r} is not an address; {_ADDRESS_EXAMPLE}"
-        )
-    return literal or host, port
+    return (literal or host) if sound else None
 
 
 def read_address(

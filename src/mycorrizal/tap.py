@@ -28,6 +28,7 @@ from mycorrizal.nodosum import MemberEvent
 from mycorrizal.runtime import Entropy, follow_monotonic_time
 from mycorrizal.service import Mycorrizal
 from mycorrizal.state import cluster_directory, default_directory, make_secret
+from mycorrizal.tls_options import TlsOptions
 from mycorrizal.version import __version__
 
 #: The exit code for a wrong command line (EX_USAGE of BSD's sysexits.h).
@@ -51,7 +52,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(ConsulOptions, DnsOptions, usage.Options):
+class Options(ConsulOptions, DnsOptions, TlsOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -118,13 +119,6 @@ class Options(ConsulOptions, DnsOptions, usage.Options):
         the state directory, which is made if there is none]
         """
         self._add("secret_files", path)
-
-    def opt_tls(self, mode: str) -> None:
-        """
-        auto: encrypt, without certificates to look after; off: don't.
-        [default: auto]
-        """
-        self._settings["tls"] = mode
 
     def opt_hello(self, mode: str) -> None:
         """
@@ -247,7 +241,12 @@ class Options(ConsulOptions, DnsOptions, usage.Options):
             parent["logFormat"] = "text"
 
 
-_ALL_OPTIONS = {**vars(ConsulOptions), **vars(DnsOptions), **vars(Options)}
+_ALL_OPTIONS = {
+    **vars(ConsulOptions),
+    **vars(DnsOptions),
+    **vars(TlsOptions),
+    **vars(Options),
+}
 for _name, _option in _ALL_OPTIONS.items():
     # usage prints the texts as they stand, line breaks and all.
     if _name.startswith("opt_"):

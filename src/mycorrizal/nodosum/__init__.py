@@ -45,6 +45,7 @@ from mycorrizal.nodosum.peer import (
     Peer,
     PeerState,
 )
+from mycorrizal.nodosum.pki import PkiSettings, PkiTls, tls_of
 from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.service import NodosumService
 from mycorrizal.nodosum.tls import AutoTls
@@ -87,6 +88,10 @@ __all__ = [
     "Node",
     "Peer",
     "PeerState",
+    # From pki
+    "PkiSettings",
+    "PkiTls",
+    "tls_of",
     # From readiness, service, tls
     "AutoTls",
     "NodosumService",
