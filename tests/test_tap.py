@@ -65,7 +65,7 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
             "tls_cert": "/c",
             "tls_key": "/k",
         },
-    ),  # fmt: skip
+    ),
     (["--hello", "tcp"], {"hello": "tcp"}),
     (["--compression", "zlib"], {"compression": "zlib"}),
     (["--consul", "http://a:8500"], {"consul": "http://a:8500"}),

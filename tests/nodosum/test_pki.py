@@ -18,8 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.nodosum import PkiSettings, PkiTls, node_key_of
-from mycorrizal.nodosum.pki import NODE_URI, CertificateRefused
-from mycorrizal.nodosum.tls import AutoTls, Clear, Whom
+from mycorrizal.nodosum.pki import NODE_URI
+from mycorrizal.nodosum.tls import AutoTls, CertificateRefused, Clear, Whom
 from mycorrizal.nodosum.wire.events import Exporter
 from mycorrizal.nodosum.wire.handshake import EXPORTER_LABEL
 from tests.nodosum.authority import NAME, Authority
@@ -142,6 +142,9 @@ class SessionTests(PkiCase):
         words, by_peer = session.server.words()
         self.assertFalse(by_peer)
         self.assertIn("signed by nobody but itself", words)
+        words, by_peer = session.client.words()
+        self.assertTrue(by_peer)
+        self.assertIn("it has --tls pki", words)
         self.assertIsNone(session.server.exporter)
 
     def test_wrong_address(self) -> None:

@@ -23,10 +23,16 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mycorrizal.errors import AuthenticationError, ConfigError
+from mycorrizal.errors import ConfigError
 from mycorrizal.nodosum.acl import node_key_of
 from mycorrizal.nodosum.pem import read_certificates, read_own
-from mycorrizal.nodosum.tls import AutoTls, Clear, begin_tls, new_context
+from mycorrizal.nodosum.tls import (
+    AutoTls,
+    CertificateRefused,
+    Clear,
+    begin_tls,
+    new_context,
+)
 from mycorrizal.runtime import Runtime
 
 #: A certificate with such a name in it is that node's, and no other's.
@@ -35,28 +41,6 @@ NODE_URI = "urn:mycorrizal:node:"
 _NOT_YET, _EXPIRED = 9, 10
 _SELF_SIGNED, _UNKNOWN_ISSUER = (18,), (2, 19, 20, 21)
 _PURPOSE = 26
-#: What the other side's alert says, and what it means for us.
-_ALERTS = {
-    "unknown ca": "it does not trust the authority of our certificate (--tls-ca)",
-    "expired": "it says that our certificate has expired, or is not valid yet",
-    "required": "it wants a certificate (--tls pki), and we showed none",
-    "certificate": "it does not accept our certificate; its log says why",
-    "handshake failure": "it does not accept our certificate; its log says why",
-}
-
-
-class CertificateRefused(AuthenticationError):
-    """
-    A TLS session did not come about because of a certificate.
-
-    :ivar reason: What is wrong, as the end of a sentence.
-    :ivar by_peer: Whether it is ours, and the other side refused it.
-    """
-
-    def __init__(self, reason: str, *, by_peer: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.by_peer = by_peer
 
 
 @attrs.frozen
@@ -225,12 +209,6 @@ class _Session:
         """The session is over: say so in words, if a certificate is why."""
         if self._problem is not None:
             reason = Failure(CertificateRefused(self._problem, by_peer=False))
-        elif reason.check(SSL.Error):
-            text = str(reason.value).lower()
-            for alert, words in _ALERTS.items():
-                if alert in text:
-                    reason = Failure(CertificateRefused(words, by_peer=True))
-                    break
         self._clear.lost(reason)
 
 

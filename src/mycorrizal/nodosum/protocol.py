@@ -28,8 +28,7 @@ from zope.interface import implementer
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.pki import CertificateRefused
-from mycorrizal.nodosum.tls import Clear, Whom
+from mycorrizal.nodosum.tls import CertificateRefused, Clear, Whom
 from mycorrizal.nodosum.wire.events import (
     Authenticated,
     Event,

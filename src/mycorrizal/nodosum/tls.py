@@ -27,8 +27,32 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mycorrizal.errors import AuthenticationError
 from mycorrizal.nodosum.wire.events import Exporter
 from mycorrizal.runtime import Runtime
+
+#: What the other side's alert says, and what it means for us.
+_ALERTS = {
+    "unknown ca": "it does not trust the authority of our certificate: it has "
+    "--tls pki, and maybe another --tls-ca",
+    "expired": "it says that our certificate has expired, or is not valid yet",
+    "certificate": "it does not accept our certificate; its log says why",
+    "handshake failure": "it does not accept our certificate; its log says why",
+}
+
+
+class CertificateRefused(AuthenticationError):
+    """
+    A TLS session did not come about because of a certificate.
+
+    :ivar reason: What is wrong, as the end of a sentence.
+    :ivar by_peer: Whether it is ours, and the other side refused it.
+    """
+
+    def __init__(self, reason: str, *, by_peer: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.by_peer = by_peer
 
 
 @attrs.frozen
@@ -75,7 +99,17 @@ class _ClearProtocol(Protocol):
         self._clear.established(transport, connection.export_keying_material)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._clear.lost(reason)
+        self._clear.lost(_in_words(reason))
+
+
+def _in_words(reason: Failure) -> Failure:
+    """Why a session ended, if the other side's alert said so."""
+    if reason.check(SSL.Error):
+        text = str(reason.value).lower()
+        for alert, words in _ALERTS.items():
+            if alert in text:
+                return Failure(CertificateRefused(words, by_peer=True))
+    return reason
 
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
