@@ -25,6 +25,8 @@ HOUSES = ("mycorrizal.mycel", "mycorrizal.cytoplasm", "mycorrizal.hypha")
 #: Modules that may import anything (paths below src/mycorrizal).
 SHELLS = (
     "__init__.py",
+    "keys.py",
+    "reloading.py",
     "runtime.py",
     "service.py",
     "state.py",

@@ -25,6 +25,7 @@ from mycorrizal.consul_options import ConsulOptions, option_of
 from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.nodosum import MemberEvent
+from mycorrizal.reloading import reloading_of
 from mycorrizal.runtime import Entropy, follow_monotonic_time
 from mycorrizal.service import Mycorrizal
 from mycorrizal.state import cluster_directory, default_directory, make_secret
@@ -241,16 +242,11 @@ class Options(ConsulOptions, DnsOptions, TlsOptions, usage.Options):
             parent["logFormat"] = "text"
 
 
-_ALL_OPTIONS = {
-    **vars(ConsulOptions),
-    **vars(DnsOptions),
-    **vars(TlsOptions),
-    **vars(Options),
-}
-for _name, _option in _ALL_OPTIONS.items():
-    # usage prints the texts as they stand, line breaks and all.
-    if _name.startswith("opt_"):
-        _option.__doc__ = " ".join((_option.__doc__ or "").split())
+for _kind in (ConsulOptions, DnsOptions, TlsOptions, Options):
+    for _name, _option in vars(_kind).items():
+        # usage prints the texts as they stand, line breaks and all.
+        if _name.startswith("opt_"):
+            _option.__doc__ = " ".join((_option.__doc__ or "").split())
 
 
 def _asked_for_log_format(arguments: list[str]) -> bool:
@@ -270,6 +266,7 @@ class NodeService(MultiService):
         self._reactor = reactor
         self._node = node
         self._secret_path = secret_path
+        self._reloading = reloading_of(node.runtime, node.config, node.reload)
         node.setServiceParent(self)
         node.subscribe(self._members_changed)
         node.leave_func = reactor.stop
@@ -280,6 +277,7 @@ class NodeService(MultiService):
             super().startService()
         except MycorrizalError as error:
             leave(EXIT_FAILED, str(error))
+        self._reloading.start()
         node = self._node
         # At once, unless the name to listen on has to be looked up.
         listening = node.nodosum.listening.when_ready()
@@ -347,6 +345,7 @@ class NodeService(MultiService):
         """Stop the node; a second signal ends the process at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        self._reloading.stop()
         self._log.info("Leaving the cluster")
         stopped: Deferred[Any] = super().stopService()
         return stopped.addCallback(self._stopped)

@@ -17,6 +17,7 @@ from mycorrizal.nodosum.acl import (
     derive_key,
     new_secret,
     node_key_of,
+    secrets_in,
 )
 from mycorrizal.nodosum.applications import Application, Applications
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
@@ -58,6 +59,7 @@ __all__ = [
     "derive_key",
     "new_secret",
     "node_key_of",
+    "secrets_in",
     # From applications, channel, calls
     "ANSWERED",
     "LINK_LOST",

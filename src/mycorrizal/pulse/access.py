@@ -12,7 +12,14 @@ from pathlib import Path
 import attrs
 
 from mycorrizal.errors import ConfigError
-from mycorrizal.nodosum import Address, KeyRing, PkiSettings, derive_key, format_address
+from mycorrizal.nodosum import (
+    Address,
+    KeyRing,
+    PkiSettings,
+    derive_key,
+    format_address,
+    secrets_in,
+)
 from mycorrizal.pulse.client import PulseClient
 from mycorrizal.runtime import Runtime
 from mycorrizal.settings import parse_address
@@ -101,8 +108,9 @@ def find_access(options: Mapping[str, str], environment: Mapping[str, str]) -> A
         path = Path(file)
     else:
         field, path = "", _stored_secret(cluster_name, environment)
-    key = derive_key(read_secret(path, field), cluster_name, field)
-    return Access(address, cluster_name, path, KeyRing([key]), tls, pki)
+    secrets = secrets_in(read_secret(path, field))
+    keys = KeyRing(derive_key(secret, cluster_name, field) for secret in secrets)
+    return Access(address, cluster_name, path, keys, tls, pki)
 
 
 def _required(field: str, value: str) -> str:
