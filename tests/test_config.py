@@ -12,12 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from mycorrizal import Config, ConfigError, new_secret
 from mycorrizal.config import (
     FIELDS,
-    LABELS_BYTES_MAX,
-    LABELS_MAX,
-    NAME_BYTES_MAX,
     read_file,
 )
 from mycorrizal.nodosum.wire import limits
+from mycorrizal.settings import LABELS_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX
 from tests.config_values import BAD, GOOD, PASSPHRASE
 from tests.places import fresh_path
 

@@ -27,6 +27,8 @@ HOUSES = ("mycorrizal.mycel", "mycorrizal.cytoplasm", "mycorrizal.hypha")
 #: Modules that may import anything (paths below src/mycorrizal).
 SHELLS = (
     "__init__.py",
+    "keys.py",
+    "reloading.py",
     "runtime.py",
     "service.py",
     "state.py",
@@ -39,6 +41,8 @@ SHELLS = (
     "nodosum/endpoints.py",
     "nodosum/ports.py",
     "nodosum/protocol.py",
+    "nodosum/pem.py",
+    "nodosum/pki.py",
     "nodosum/tls.py",
     "nodosum/discovery/*",
     "nodosum/coordination/consul.py",

@@ -31,17 +31,15 @@ from mycorrizal.settings import (
     parse_duration_s,
     read_address,
     read_items,
+    read_labels,
+    read_name,
     read_text,
 )
+from mycorrizal.tls_options import TLS_MODES, check_tls, read_hostname
 
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
-TLS_MODES = ("auto", "off")
 HELLO_MODES = ("udp", "tcp")
 COMPRESSION_MODES = ("auto", "zlib", "off")
-#: What other nodes accept, of labels and of any name that they are told.
-LABELS_MAX = 32
-LABELS_BYTES_MAX = 2048
-NAME_BYTES_MAX = 128
 STATIC_MAX = 256
 TIMEOUT_S_MAX = 3600.0
 
@@ -56,19 +54,6 @@ def _secret(value: object, field: str) -> str | None:
         raise ConfigError(field, f"give a text, not {type(value).__name__}")
     if value is not None and not value.strip():
         raise ConfigError(field, "is empty; `pulse secret new` makes a good one")
-    return value
-
-
-def _name(value: object, field: str) -> str:
-    """A text that others are told, and print."""
-    if (
-        not isinstance(value, str)
-        or not value.isprintable()
-        or len(value.encode()) > NAME_BYTES_MAX
-    ):
-        raise ConfigError(
-            field, f"give up to {NAME_BYTES_MAX} printable bytes, not {value!r}"
-        )
     return value
 
 
@@ -93,7 +78,7 @@ def _optional_address(value: object, field: str) -> Address | None:
             field, f"nobody can reach {address[0]}; name the address that others use"
         )
     if address is not None:
-        _name(address[0], field)
+        read_name(address[0], field)
     return address
 
 
@@ -161,29 +146,6 @@ def _bucket(value: object, field: str) -> BucketSettings:
     return parse_bucket(value, field)
 
 
-def _labels(value: object, field: str) -> dict[str, str]:
-    if isinstance(value, str):
-        parts = read_items(value, field, "labels")
-        if not all("=" in part for part in parts):
-            raise ConfigError(field, f"give NAME=TEXT, as in zone=a, not {value!r}")
-        value = dict(part.split("=", 1) for part in parts)
-    if not isinstance(value, Mapping) or not all(
-        isinstance(key, str) and key and isinstance(item, str)
-        for key, item in value.items()
-    ):
-        raise ConfigError(field, f"give names and texts, as in zone=a, not {value!r}")
-    if len(value) > LABELS_MAX:
-        raise ConfigError(field, f"at most {LABELS_MAX} labels, not {len(value)}")
-    found = {
-        _name(key, field): _name(item, f"{field}.{key}") for key, item in value.items()
-    }
-    count = sum(len(key.encode()) + len(found[key].encode()) for key in found)
-    if count > LABELS_BYTES_MAX:
-        problem = f"at most {LABELS_BYTES_MAX} bytes in all, not {count}"
-        raise ConfigError(field, problem)
-    return found
-
-
 def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:
     if value not in choices:
         raise ConfigError(field, f"give one of {', '.join(choices)}, not {value!r}")
@@ -195,7 +157,7 @@ def _node_id(value: object, field: str) -> str | None:
 
 
 def _cluster_name(value: object, field: str) -> str:
-    return _name(read_text(value, field), field)
+    return read_name(read_text(value, field), field)
 
 
 @attrs.frozen(init=False)
@@ -218,7 +180,12 @@ class Config:
     :ivar cluster_name: Nodes of other names are refused.
     :ivar secret_files: Files with a secret each; the first signs.
     :ivar secret: A secret itself, for embedding and tests.
-    :ivar tls: ``auto``, or ``off``: no encryption.
+    :ivar tls: ``auto``, ``pki`` (certificates of an authority at both ends), or
+        ``off``: no encryption.
+    :ivar tls_ca: For ``pki``: a file with the authorities that are trusted.
+    :ivar tls_cert: A file with the node's certificate.
+    :ivar tls_key: A file with its key.
+    :ivar tls_hostname: A name that the certificate of every node bears.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar compression: Of long messages: ``auto``, ``zlib`` or ``off``.
     :ivar consul: How to find others with Consul; a URL, a mapping, or
@@ -247,6 +214,10 @@ class Config:
     secret_files: tuple[str, ...] = attrs.field(repr=False)
     secret: str | None = attrs.field(repr=False)
     tls: str
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    tls_hostname: str | None
     hello: str
     compression: str
     consul: ConsulSettings | None
@@ -276,6 +247,10 @@ class Config:
         secret_files: str | Iterable[str] = (),
         secret: str | None = None,
         tls: str = "auto",
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
+        tls_hostname: str | None = None,
         hello: str = "udp",
         compression: str = "auto",
         consul: str | Mapping[str, object] | ConsulSettings | None = None,
@@ -303,14 +278,18 @@ class Config:
             secret_files=_secret_files(secret_files, "secret_files"),
             secret=_secret(secret, "secret"),
             tls=_one_of(TLS_MODES, tls, "tls"),
+            tls_ca=_optional_text(tls_ca, "tls_ca"),
+            tls_cert=_optional_text(tls_cert, "tls_cert"),
+            tls_key=_optional_text(tls_key, "tls_key"),
+            tls_hostname=read_hostname(tls_hostname, "tls_hostname"),
             hello=_one_of(HELLO_MODES, hello, "hello"),
             compression=_one_of(COMPRESSION_MODES, compression, "compression"),
             consul=read_consul(consul),
             state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
-            labels=_labels(labels, "labels"),
-            host=None if host is None else _name(read_text(host, "host"), "host"),
+            labels=read_labels(labels, "labels"),
+            host=None if host is None else read_name(read_text(host, "host"), "host"),
             handshake_timeout_s=_seconds(handshake_timeout_s, "handshake_timeout_s"),
             ready_timeout_s=_seconds(ready_timeout_s, "ready_timeout_s"),
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
@@ -319,6 +298,7 @@ class Config:
             http_token_file=_optional_text(http_token_file, "http_token_file"),
             http_hosts=read_http_hosts(http_hosts, "http_hosts"),
         )
+        check_tls(self)
 
     @classmethod
     def from_sources(

@@ -20,30 +20,30 @@ from mycorrizal import restarts
 from mycorrizal.clock import HybridClock
 from mycorrizal.config import Config
 from mycorrizal.errors import (
-    ConfigError,
     DuplicateNodeId,
     NotRunning,
     StateError,
 )
+from mycorrizal.keys import read_keys, secret_paths
 from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
-    AutoTls,
     IDiscovery,
     KeyRing,
     MemberEvent,
     Node,
     NodosumConfig,
     NodosumService,
+    PkiTls,
     Readiness,
-    derive_key,
     discoveries_of,
-    new_secret,
+    tls_of,
 )
 from mycorrizal.pulse.server import PulseServer
 from mycorrizal.pulse.web.wiring import http_of
 from mycorrizal.runtime import Runtime
-from mycorrizal.state import NodeState, cluster_directory, present, read_secret
+from mycorrizal.state import NodeState, cluster_directory
+from mycorrizal.tls_options import pki_settings
 from mycorrizal.version import __version__
 from mycorrizal.watchdog import Watchdog, watch
 
@@ -75,13 +75,14 @@ class Mycorrizal(MultiService):
         self.config = config
         self.runtime = runtime = Runtime.of(reactor)
         self._state: NodeState | None = None
-        keys = _keys(config, runtime)
+        keys = KeyRing(read_keys(config, runtime))
         settings = _nodosum_settings(config, keys)
         # What they refuse is refused before the state directory is taken.
         discoveries = discoveries_of(runtime, settings)
+        self._tls = tls_of(runtime, pki_settings(config))
         node_id, incarnation = self._identity()
         settings = attrs.evolve(settings, start_pause_s=self._start_pause_s())
-        self.fingerprint = keys.first.fingerprint
+        self._keys = keys
         host = config.host if config.host is not None else platform.node()
         self._readiness = Readiness()
         self._closed: Readiness | None = None
@@ -93,7 +94,7 @@ class Mycorrizal(MultiService):
             incarnation=incarnation,
             host=host,
             version=__version__,
-            tls=runtime.tls or AutoTls(),
+            tls=self._tls,
             clock=HybridClock(runtime.wall),
         )
         for discovery in discoveries:
@@ -151,6 +152,30 @@ class Mycorrizal(MultiService):
     def address(self) -> str:
         """Where others reach this node, ``HOST:PORT``; known once started."""
         return self.nodosum.node.address
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the secret that signs: eight digits to compare it by."""
+        return self._keys.first.fingerprint
+
+    def reload(self) -> str:
+        """
+        Read the files of secrets and certificates again.  Connections that are
+        made from now on use what is there; those that are there stay.
+
+        :return: What is in force now, as part of a sentence.
+        :raises ConfigError: Something can't be used; all is as it was.
+        """
+        ring = self._keys
+        if secret_paths(self.config):
+            ring = KeyRing(read_keys(self.config, self.runtime))
+        sentence = ring.sentence
+        if isinstance(self._tls, PkiTls):
+            self._tls.reload()
+            ends = self._tls.certificate.not_valid_after_utc
+            sentence += f"; certificate valid until {ends:%Y-%m-%d %H:%M} UTC"
+        self._keys.replace(ring.keys)
+        return sentence
 
     def nodes(self) -> tuple[Node, ...]:
         """This node and all that it knows, by id, with their states."""
@@ -370,28 +395,3 @@ def _nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
         handshake_timeout_s=config.handshake_timeout_s,
         ready_timeout_s=config.ready_timeout_s,
     )
-
-
-def _keys(config: Config, runtime: Runtime) -> KeyRing:
-    name = config.cluster_name
-    keys = [
-        derive_key(read_secret(Path(path)), name, f"secret_files[{number}]")
-        for number, path in enumerate(config.secret_files)
-    ]
-    if config.secret is not None:
-        keys.insert(0, derive_key(config.secret, name))
-    if not keys and config.state_dir is not None:
-        path = cluster_directory(Path(config.state_dir), name) / "secret"
-        if present(path):
-            keys.append(derive_key(read_secret(path), name))
-    if not keys and config.single:
-        # Nobody else needs to know it.
-        keys.append(derive_key(new_secret(runtime.token_bytes(32)), name))
-    if not keys:
-        raise ConfigError(
-            "secret",
-            "the nodes of a cluster need a shared secret: make one with "
-            "`pulse secret new > FILE` and give secret_files=['FILE'] (or "
-            "secret=..., or single=True for a node alone)",
-        )
-    return KeyRing(keys)

@@ -17,6 +17,10 @@ from mycorrizal.mycel.config import WriteMode
 from mycorrizal.nodosum import DEFAULT_PORT, Address
 from mycorrizal.nodosum.acl import RAW_PREFIX
 
+#: What other nodes accept, of labels and of any name that they are told.
+LABELS_MAX = 32
+LABELS_BYTES_MAX = 2048
+NAME_BYTES_MAX = 128
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ms|s|m|h|d)?")
 #: Longer numbers mean nothing, and Python refuses to read very long ones.
@@ -73,6 +77,28 @@ def check_address(
     host, port = address
     if not 0 <= port <= 65535 or (port == 0 and not any_port):
         raise ConfigError(field, f"port {port} is out of range; {_ADDRESS_EXAMPLE}")
+    sound = _sound_host(host)
+    if sound is None:
+        raise ConfigError(
+            field, f"{text or host!r} is not an address; {_ADDRESS_EXAMPLE}"
+        )
+    return sound, port
+
+
+def check_host(host: str, field: str) -> str:
+    """
+    :return: The name, or the IP literal as it is usually written.
+    :raises ConfigError: It is neither.
+    """
+    sound = _sound_host(host)
+    if sound is None:
+        raise ConfigError(
+            field, f"{host!r} is no name; give one as in nodes.shop.example"
+        )
+    return sound
+
+
+def _sound_host(host: str) -> str | None:
     try:
         literal = str(ipaddress.ip_address(host))
     except ValueError:
@@ -83,11 +109,7 @@ def check_address(
         sound = not scope or _SCOPE.fullmatch(scope) is not None
     else:
         sound = not looks_numeric and _HOST.fullmatch(host) is not None
-    if not sound:
-        raise ConfigError(
-            field, f"{text or host!r} is not an address; {_ADDRESS_EXAMPLE}"
-        )
-    return literal or host, port
+    return (literal or host) if sound else None
 
 
 def read_address(
@@ -237,3 +259,49 @@ def check_secret_path(path: str, field: str) -> None:
             "is a secret itself; write it to a file that only its owner can read, "
             "and give the file's path",
         )
+
+
+def read_name(value: object, field: str) -> str:
+    """
+    Take a text that others are told, and print.
+
+    :raises ConfigError: It is none, too long, or not printable.
+    """
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or len(value.encode()) > NAME_BYTES_MAX
+    ):
+        raise ConfigError(
+            field, f"give up to {NAME_BYTES_MAX} printable bytes, not {value!r}"
+        )
+    return value
+
+
+def read_labels(value: object, field: str) -> dict[str, str]:
+    """
+    Take names and texts, or a text as ``zone=a,rack=7``.
+
+    :raises ConfigError: They are not, or too many or too long.
+    """
+    if isinstance(value, str):
+        parts = read_items(value, field, "labels")
+        if not all("=" in part for part in parts):
+            raise ConfigError(field, f"give NAME=TEXT, as in zone=a, not {value!r}")
+        value = dict(part.split("=", 1) for part in parts)
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) and key and isinstance(item, str)
+        for key, item in value.items()
+    ):
+        raise ConfigError(field, f"give names and texts, as in zone=a, not {value!r}")
+    if len(value) > LABELS_MAX:
+        raise ConfigError(field, f"at most {LABELS_MAX} labels, not {len(value)}")
+    found = {
+        read_name(key, field): read_name(item, f"{field}.{key}")
+        for key, item in value.items()
+    }
+    count = sum(len(key.encode()) + len(found[key].encode()) for key in found)
+    if count > LABELS_BYTES_MAX:
+        problem = f"at most {LABELS_BYTES_MAX} bytes in all, not {count}"
+        raise ConfigError(field, problem)
+    return found

@@ -26,9 +26,11 @@ from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.http_options import HttpOptions
 from mycorrizal.nodosum import MemberEvent
+from mycorrizal.reloading import reloading_of
 from mycorrizal.runtime import Entropy, follow_monotonic_time
 from mycorrizal.service import Mycorrizal
 from mycorrizal.state import cluster_directory, default_directory, make_secret
+from mycorrizal.tls_options import TlsOptions
 from mycorrizal.version import __version__
 
 #: The exit code for a wrong command line (EX_USAGE of BSD's sysexits.h).
@@ -53,7 +55,7 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(ConsulOptions, DnsOptions, HttpOptions, usage.Options):
+class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options):
     """
     The options of ``twist mycorrizal``.
 
@@ -120,13 +122,6 @@ class Options(ConsulOptions, DnsOptions, HttpOptions, usage.Options):
         the state directory, which is made if there is none]
         """
         self._add("secret_files", path)
-
-    def opt_tls(self, mode: str) -> None:
-        """
-        auto: encrypt, without certificates to look after; off: don't.
-        [default: auto]
-        """
-        self._settings["tls"] = mode
 
     def opt_hello(self, mode: str) -> None:
         """
@@ -249,8 +244,8 @@ class Options(ConsulOptions, DnsOptions, HttpOptions, usage.Options):
             parent["logFormat"] = "text"
 
 
-for _group in (ConsulOptions, DnsOptions, HttpOptions, Options):
-    for _name, _option in vars(_group).items():
+for _kind in (ConsulOptions, DnsOptions, HttpOptions, TlsOptions, Options):
+    for _name, _option in vars(_kind).items():
         # usage prints the texts as they stand, line breaks and all.
         if _name.startswith("opt_"):
             _option.__doc__ = " ".join((_option.__doc__ or "").split())
@@ -269,6 +264,7 @@ class NodeService(MultiService):
         self._reactor = reactor
         self._node = node
         self._secret_path = secret_path
+        self._reloading = reloading_of(node.runtime, node.config, node.reload)
         node.setServiceParent(self)
         node.subscribe(self._members_changed)
         node.leave_func = reactor.stop
@@ -279,6 +275,7 @@ class NodeService(MultiService):
             super().startService()
         except MycorrizalError as error:
             leave(EXIT_FAILED, str(error))
+        self._reloading.start()
         node = self._node
         # At once, unless the name to listen on has to be looked up.
         listening = node.nodosum.listening.when_ready()
@@ -346,6 +343,7 @@ class NodeService(MultiService):
         """Stop the node; a second signal ends the process at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        self._reloading.stop()
         self._log.info("Leaving the cluster")
         stopped: Deferred[Any] = super().stopService()
         return stopped.addCallback(self._stopped)

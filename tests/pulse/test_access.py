@@ -114,7 +114,7 @@ class FindAccessTests(SynchronousTestCase):
     def test_bad_tls(self) -> None:
         """So is a TLS mode that there is not."""
         self.environment["MYCORRIZAL_TLS"] = "on"
-        self.assertIn("MYCORRIZAL_TLS: give one of auto, off", self.problem())
+        self.assertIn("MYCORRIZAL_TLS: give one of auto, pki, off", self.problem())
 
     def test_secret_is_not_shown(self) -> None:
         """What is logged of it does not contain the secret."""

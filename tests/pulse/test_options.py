@@ -39,7 +39,7 @@ class OptionTests(PulseTestCase):
 
     def test_bad_choice(self) -> None:
         """A TLS mode that there is not is refused."""
-        self.assertIn("'auto', 'off'", self.error_of(2, "status", "--tls", "on"))
+        self.assertIn("'auto', 'pki', 'off'", self.error_of(2, "status", "--tls", "on"))
 
 
 class AdviceTests(PulseTestCase):

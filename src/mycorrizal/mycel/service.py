@@ -216,12 +216,11 @@ class MycelService(Service):
         return self._drained is not None
 
     def _check_drained(self) -> None:
-        if self._drained is None or not self._drained.pending:
-            return
-        if self.moves.handed_over:
+        drained = self._drained
+        if drained is not None and drained.pending and self.moves.handed_over:
             self.cache.running = False
             self.nodosum.recorder.note(Kind.DRAIN, "All is handed over")
-            self._drained.succeeded()
+            drained.succeeded()
 
     def _begin(self) -> None:
         if self.running:
@@ -297,27 +296,20 @@ class MycelService(Service):
 
     def _emptied(self, bucket: OpenBucket, gone: bool) -> None:
         """A bucket is cleared or dropped, and what was in it is gone, or will be."""
-        name = bucket.settings.name
         if gone:
-            self.near.emptied(name)
+            self.near.emptied(bucket.settings.name)
         else:
-            self._primary.leasing.emptied(name, dropped=bucket.dropped)
+            self._primary.leasing.emptied(bucket.settings.name, dropped=bucket.dropped)
 
     def _news(self) -> Buckets:
         return Buckets(self.buckets.entries(), self.clock.last)
 
     def under_replicated(self) -> int:
-        """
-        Copies that are missing, as far as this node can tell: of the entries
-        of its slots, those that some owner is not known to hold.
-        """
+        """How many copies owners of this node's slots are not known to hold."""
         return self.moves.missing
 
     def safe_to_stop(self) -> bool:
-        """
-        Whether nothing is lost if this node's process ends now, however it
-        ends: others hold all that it holds, as far as it can tell.
-        """
+        """Whether others hold all that this node holds, as far as it can tell."""
         if any(write.stands for write in self._writes):
             return False  # Copies of what was acknowledged are on their way.
         return not self.moves.missing and self.moves.repair.doubled()

@@ -17,6 +17,7 @@ from mycorrizal.nodosum.acl import (
     derive_key,
     new_secret,
     node_key_of,
+    secrets_in,
 )
 from mycorrizal.nodosum.applications import Application, Applications
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
@@ -45,6 +46,7 @@ from mycorrizal.nodosum.peer import (
     Peer,
     PeerState,
 )
+from mycorrizal.nodosum.pki import PkiSettings, PkiTls, tls_of
 from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.service import NodosumService
 from mycorrizal.nodosum.tls import AutoTls
@@ -59,6 +61,7 @@ __all__ = [
     "derive_key",
     "new_secret",
     "node_key_of",
+    "secrets_in",
     # From applications, channel, calls
     "ANSWERED",
     "LINK_LOST",
@@ -89,6 +92,10 @@ __all__ = [
     "Node",
     "Peer",
     "PeerState",
+    # From pki
+    "PkiSettings",
+    "PkiTls",
+    "tls_of",
     # From readiness, service, tls
     "AutoTls",
     "NodosumService",

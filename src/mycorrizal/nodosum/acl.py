@@ -128,6 +128,17 @@ def derive_key(secret: str, cluster_name: str, field: str = "secret") -> Key:
     )
 
 
+def secrets_in(text: str) -> tuple[str, ...]:
+    """
+    The secrets in a file: one on each line if all begin with ``myk1:``, or
+    else one passphrase.
+    """
+    lines = tuple(filter(None, map(str.strip, text.splitlines())))
+    if lines and all(line.startswith(RAW_PREFIX) for line in lines):
+        return lines
+    return (text,)
+
+
 class KeyRing:
     """
     The live secrets: the first signs, all are accepted.
@@ -136,16 +147,35 @@ class KeyRing:
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self.keys = tuple(keys)
-        self.by_id = {key.key_id: key for key in self.keys}
-        if not 1 <= len(self.keys) <= KEYS_MAX:
+        self.keys: tuple[Key, ...] = ()
+        self.by_id: dict[int, Key] = {}
+        self.replace(keys)
+
+    def replace(self, keys: Iterable[Key]) -> None:
+        """
+        Have other secrets from now on; links that are there stay.
+
+        :raises ConfigError: As at the start; the ring is as it was.
+        """
+        found = tuple(keys)
+        by_id = {key.key_id: key for key in found}
+        if not 1 <= len(found) <= KEYS_MAX:
             raise ConfigError(
-                "secret_files", f"give one to {KEYS_MAX} secrets, not {len(self.keys)}"
+                "secret_files", f"give one to {KEYS_MAX} secrets, not {len(found)}"
             )
-        if len(self.by_id) != len(self.keys):
+        if len(by_id) != len(found):
             raise ConfigError(
                 "secret_files", "two of the secrets are the same; give each once"
             )
+        self.keys, self.by_id = found, by_id
+
+    @property
+    def sentence(self) -> str:
+        """Which secrets are in force, by their fingerprints."""
+        others = ", ".join(key.fingerprint for key in self.keys[1:])
+        return f"secret {self.first.fingerprint}" + (
+            f", and {others} accepted" if others else ""
+        )
 
     @property
     def first(self) -> Key:

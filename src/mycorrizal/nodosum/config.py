@@ -32,7 +32,7 @@ class NodosumConfig:
     :ivar dns_sd: Names in the DNS to look for others under, see `DnsName`.
     :ivar dns_servers: Whom to ask for those; none: as resolv.conf says.
     :ivar consul: The agent to find others with; None: none.
-    :ivar tls: ``auto`` or ``off``.
+    :ivar tls: ``auto``, ``pki`` or ``off``.
     :ivar hello: ``udp``, or ``tcp`` where UDP is blocked.
     :ivar compression: ``auto`` (zstd where both have it), ``zlib`` (that, too),
         or ``off``.

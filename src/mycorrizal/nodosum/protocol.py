@@ -28,7 +28,7 @@ from zope.interface import implementer
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.tls import Clear
+from mycorrizal.nodosum.tls import CertificateRefused, Clear, Whom
 from mycorrizal.nodosum.wire.events import (
     Authenticated,
     Event,
@@ -40,7 +40,9 @@ from mycorrizal.nodosum.wire.events import (
 from mycorrizal.nodosum.wire.handshake import Handshake
 from mycorrizal.nodosum.wire.limits import (
     UNAUTHENTICATED_TLS_BYTES_MAX,
+    RejectCode,
 )
+from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.runtime import Runtime, Timer, limit_buffers
 
 #: What the system holds of a link's bytes before it can send them: as much as
@@ -196,7 +198,8 @@ class LinkProtocol(Protocol):
         clear = Clear(
             self._tls_established,
             self.clear_received,
-            lambda reason: self._connection_lost(),
+            self._tls_lost,
+            self._whom,
         )
         self._shell.tls_started(self)
         self._tls = self._shell.tls.start(
@@ -210,6 +213,22 @@ class LinkProtocol(Protocol):
         self.clear_transport = transport
         if self.handshake is not None:
             self._perform(self.handshake.tls_established(exporter))
+
+    def _whom(self) -> Whom:
+        """Who should be at the other end, from what was said in the clear."""
+        assert self.handshake is not None
+        remote = self.handshake.remote
+        assert remote is not None
+        host = "" if self.dialled is None else self.dialled[0]
+        return Whom(host, remote.node_key, remote.role is Role.NODE)
+
+    def _tls_lost(self, reason: Failure) -> None:
+        error = reason.value
+        if isinstance(error, CertificateRefused) and self.link is None:
+            by_peer, why = error.by_peer, error.reason
+            refused = Refused(RejectCode.TLS, by_peer, why, certificate=True)
+            self._shell.refused(self, refused)
+        self._connection_lost()
 
     def _authenticated(self, event: Authenticated) -> None:
         self.clear_deadline()

@@ -232,8 +232,7 @@ class NodosumService(MultiService):
 
     def _resolve(self) -> None:
         host, port = self.config.listen
-        literal = not host or isIPAddress(host) or isIPv6Address(host.partition("%")[0])
-        if literal:
+        if not host or isIPAddress(host) or isIPv6Address(host.partition("%")[0]):
             self._open(self.config.listen)
             return
         lookup = StaticDiscovery(self.runtime, ((host, port),)).discover()
@@ -268,13 +267,12 @@ class NodosumService(MultiService):
         """
         self.applications.running = False
         self._paused.cancel()
-        if self._ports is not None:
-            self.recorder.note(Kind.LEFT, "This node leaves the cluster")
         withdrawn = self.rounds.stop()
         for waited_for in (self.listening, self.readiness):
             waited_for.ended(Failure(NotRunning()))
         if self._ports is None:
             return succeed(None)
+        self.recorder.note(Kind.LEFT, "This node leaves the cluster")
         ports, self._ports = self._ports, None
         # Nobody may come in while the others go out.
         closed = ports.close_tcp()
@@ -289,8 +287,7 @@ class NodosumService(MultiService):
         :return: Fires when no connection or port is open any more.
         """
         stopped: Any = super().stopService()
-        done: Deferred[None] = self.leave()
-        return done.addCallback(lambda _: stopped)
+        return self.leave().addCallback(lambda _: stopped)
 
     # -- discovery ------------------------------------------------------------
 

@@ -12,15 +12,22 @@ from pathlib import Path
 import attrs
 
 from mycorrizal.errors import ConfigError
-from mycorrizal.nodosum import Address, KeyRing, derive_key, format_address
+from mycorrizal.nodosum import (
+    Address,
+    KeyRing,
+    PkiSettings,
+    derive_key,
+    format_address,
+    secrets_in,
+)
 from mycorrizal.pulse.client import PulseClient
 from mycorrizal.runtime import Runtime
 from mycorrizal.settings import parse_address
 from mycorrizal.state import cluster_directory, default_directory, read_secret
+from mycorrizal.tls_options import TLS_MODES
 
 DEFAULT_NODE = "127.0.0.1:6969"
 DEFAULT_CLUSTER_NAME = "mycorrizal"
-TLS_MODES = ("auto", "off")
 
 #: The options, and the variables that stand in for them.
 VARIABLES = {
@@ -28,6 +35,10 @@ VARIABLES = {
     "--secret-file": "MYCORRIZAL_SECRET_FILE",
     "--cluster-name": "MYCORRIZAL_CLUSTER_NAME",
     "--tls": "MYCORRIZAL_TLS",
+    "--tls-ca": "MYCORRIZAL_TLS_CA",
+    "--tls-cert": "MYCORRIZAL_TLS_CERT",
+    "--tls-key": "MYCORRIZAL_TLS_KEY",
+    "--tls-hostname": "MYCORRIZAL_TLS_HOSTNAME",
 }
 
 
@@ -37,7 +48,8 @@ class Access:
     Which node to ask, and what to show it.
 
     :ivar secret_path: Where the secret was found.
-    :ivar tls: ``auto`` or ``off``.
+    :ivar tls: ``auto``, ``pki`` or ``off``.
+    :ivar pki: Where the certificates are, for ``pki``.
     """
 
     address: Address
@@ -45,6 +57,7 @@ class Access:
     secret_path: Path
     keys: KeyRing
     tls: str
+    pki: PkiSettings | None = None
 
     @property
     def place(self) -> str:
@@ -58,7 +71,8 @@ class Access:
             self.address,
             self.keys,
             cluster_name=self.cluster_name,
-            tls=self.tls == "auto",
+            tls=self.tls != "off",
+            pki=self.pki,
         )
 
 
@@ -82,14 +96,27 @@ def find_access(options: Mapping[str, str], environment: Mapping[str, str]) -> A
     field, tls = setting("--tls", "auto")
     if tls not in TLS_MODES:
         raise ConfigError(field, f"give one of {', '.join(TLS_MODES)}, not {tls!r}")
+    pki = None
+    if tls == "pki":
+        ca, cert, private = (
+            _required(*setting(option, "")) for option in list(VARIABLES)[4:7]
+        )
+        pki = PkiSettings(ca, cert, private, setting("--tls-hostname", "")[1] or None)
     _, cluster_name = setting("--cluster-name", DEFAULT_CLUSTER_NAME)
     field, file = setting("--secret-file", "")
     if file:
         path = Path(file)
     else:
         field, path = "", _stored_secret(cluster_name, environment)
-    key = derive_key(read_secret(path, field), cluster_name, field)
-    return Access(address, cluster_name, path, KeyRing([key]), tls)
+    secrets = secrets_in(read_secret(path, field))
+    keys = KeyRing(derive_key(secret, cluster_name, field) for secret in secrets)
+    return Access(address, cluster_name, path, keys, tls, pki)
+
+
+def _required(field: str, value: str) -> str:
+    if not value:
+        raise ConfigError(field, "tls pki needs a PEM file here")
+    return value
 
 
 def _stored_secret(cluster_name: str, environment: Mapping[str, str]) -> Path:

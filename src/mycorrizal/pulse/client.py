@@ -38,6 +38,8 @@ from mycorrizal.nodosum import (
     ErrorCode,
     KeyRing,
     Link,
+    PkiSettings,
+    PkiTls,
     format_address,
     printable,
 )
@@ -96,12 +98,14 @@ class NodeRefused(AuthenticationError):
     The node refused us, or we it, before it could be asked anything.
 
     :ivar code: Why.
+    :ivar certificate: Whether a certificate is why.
     """
 
     def __init__(self, address: str, refused: Refused) -> None:
         who = f"{address} refused us" if refused.by_peer else f"we refused {address}"
         super().__init__(f"{who}: {refused.reason}")
         self.code = refused.code
+        self.certificate = refused.certificate
 
 
 class _Connection:
@@ -111,9 +115,13 @@ class _Connection:
     :ivar welcomed: Fires when questions may be asked.
     """
 
-    def __init__(self, runtime: Runtime, local: Local, place: str) -> None:
+    def __init__(
+        self, runtime: Runtime, local: Local, place: str, pki: PkiSettings | None
+    ) -> None:
         self.runtime = runtime
-        self.tls: TlsStarter = runtime.tls or AutoTls()
+        # Pulse's own certificate need not bear the name of the nodes.
+        tls = AutoTls() if pki is None else PkiTls(pki, is_node=False)
+        self.tls: TlsStarter = runtime.tls or tls
         self.welcomed: Deferred[ClientWelcome] = Deferred()
         self.link: Link | None = None
         self._local = local
@@ -231,6 +239,8 @@ class PulseClient:
     :param address: Where the node listens.
     :param keys: The cluster's secret.
     :param tls: Whether to encrypt; the node must be of the same mind.
+    :param pki: Our certificate, and whose we trust; None: that is not asked.
+    :raises ConfigError: A certificate can't be read, or will not do.
     """
 
     def __init__(
@@ -241,6 +251,7 @@ class PulseClient:
         *,
         cluster_name: str = "mycorrizal",
         tls: bool = True,
+        pki: PkiSettings | None = None,
     ) -> None:
         self.address = address
         self._runtime = runtime
@@ -254,7 +265,7 @@ class PulseClient:
             tls=tls,
             role=Role.CLIENT,
         )
-        self._connection = _Connection(runtime, local, format_address(address))
+        self._connection = _Connection(runtime, local, format_address(address), pki)
 
     # -- life ---------------------------------------------------------------------
 

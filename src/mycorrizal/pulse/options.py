@@ -16,9 +16,10 @@ import click
 
 from mycorrizal.errors import ConfigError
 from mycorrizal.mycel.config import TTL_S_MAX, VALUE_BYTES_MAX
-from mycorrizal.pulse.access import DEFAULT_CLUSTER_NAME, DEFAULT_NODE, TLS_MODES
+from mycorrizal.pulse.access import DEFAULT_CLUSTER_NAME, DEFAULT_NODE
 from mycorrizal.pulse.session import Session
 from mycorrizal.settings import parse_duration_s
+from mycorrizal.tls_options import TLS_MODES
 
 #: What other programs call our commands.
 _OTHER_NAMES = {
@@ -81,7 +82,35 @@ def common_options(*, hidden: bool = False) -> list[click.Parameter]:
             help="As the node's. [default: MYCORRIZAL_TLS, or auto]",
             **access,
         ),
+        *_certificate_options(access),
         _json_option(),
+    ]
+
+
+def _certificate_options(access: dict[str, Any]) -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--tls-ca"],
+            metavar="FILE",
+            help="For --tls pki: the authorities that are trusted.",
+            **access,
+        ),
+        click.Option(
+            ["--tls-cert"],
+            metavar="FILE",
+            help="For --tls pki: a certificate to show.",
+            **access,
+        ),
+        click.Option(
+            ["--tls-key"], metavar="FILE", help="For --tls pki: its key.", **access
+        ),
+        click.Option(
+            ["--tls-hostname"],
+            metavar="NAME",
+            help="For --tls pki: the name that every node's certificate bears. "
+            "[default: the HOST of --node]",
+            **access,
+        ),
     ]
 
 

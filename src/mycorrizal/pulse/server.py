@@ -23,7 +23,6 @@ from mycorrizal.nodosum import (
     Peer,
 )
 from mycorrizal.pulse.cache_answers import answer_about_cache
-from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.cluster_answers import Gathering, events, explain
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
@@ -31,6 +30,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskExplain,
     AskVitals,
 )
+from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,

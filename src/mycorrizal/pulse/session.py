@@ -167,8 +167,10 @@ def talk(access: Access, question: Question, following: Following) -> Reply:
         else:
             turning.stop()
 
+    # Before the reactor runs: it may be refused, and nothing would stop that.
+    client = access.client(runtime)
+
     def begin() -> None:
-        client = access.client(runtime)
         asking = ask_in_turn(runtime, client, question, following)
         Deferred.fromCoroutine(asking).addBoth(ended)
 
@@ -234,6 +236,9 @@ class Session:
             raise WrongUsage(str(error)) from None
         try:
             reply = ask(access)
+        except ConfigError as error:
+            # A certificate that can't be read, or will not do.
+            raise WrongUsage(str(error)) from None
         except MycorrizalError as error:
             raise trouble(error, access) from None
         if isinstance(reply, Failed):
@@ -258,6 +263,8 @@ def trouble(error: MycorrizalError, access: Access) -> Trouble:
         case CannotConnect():
             advice = "is a node running there? --node HOST:PORT names another"
             return Unreachable(f"{sentence}; {advice}")
+        case NodeRefused(certificate=True):
+            return Trouble(sentence)
         case NodeRefused(code=RejectCode.TLS):
             other = "off" if access.tls == "auto" else "auto"
             return Trouble(f"{sentence}; use --tls {other}")

@@ -19,7 +19,8 @@ from twisted.internet.protocol import Factory, Protocol
 
 from mycorrizal.errors import ConfigError, DiscoveryError
 from mycorrizal.nodosum.discovery import ConsulSettings
-from mycorrizal.nodosum.discovery.consul_tls import PEM_BYTES_MAX, connection_creator
+from mycorrizal.nodosum.discovery.consul_tls import connection_creator
+from mycorrizal.nodosum.pem import PEM_BYTES_MAX
 from tests.fakes.consul import FakeConsul, tls_context
 from tests.nodosum.discovery.consul_case import AGENT, ConsulCase
 from tests.places import fresh_path

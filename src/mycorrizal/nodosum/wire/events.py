@@ -84,11 +84,13 @@ class Refused:
     The handshake is over: they refused us (`by_peer`), or we them.
 
     :ivar reason: What is wrong, as the end of a sentence.
+    :ivar certificate: Whether it is with a certificate.
     """
 
     code: RejectCode
     by_peer: bool
     reason: str
+    certificate: bool = False
 
 
 Event = Send | StartTls | Authenticated | Refused

@@ -81,6 +81,7 @@ class Handshake:
     :param ticket: 16 bytes that the other side gave us by UDP.
     :param busy: Whether a responder has too many TLS handshakes under way.
     :ivar opening: The initiator's VERSION_I, once it was sent or received.
+    :ivar remote: What the other side said of itself; not proved yet.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Handshake:
         self._transcript = b""
         self._proof_i = b""
         self._binding = bytes([0]) + bytes(BINDING_BYTES)
-        self._remote: Remote | None = None
+        self.remote: Remote | None = None
 
     def start(self) -> list[Event]:
         """Say hello; for the initiator only."""
@@ -308,7 +309,7 @@ class Handshake:
     # -- both -----------------------------------------------------------------
 
     def _remember(self, said: VersionI | VersionR, role: Role, key: Key) -> None:
-        self._remote = Remote(
+        self.remote = Remote(
             said.node_key,
             said.incarnation,
             role,
@@ -321,7 +322,7 @@ class Handshake:
         return hashlib.sha256(self._transcript).digest()
 
     def _proof(self, label: bytes) -> tuple[Remote, bytes]:
-        remote = self._remote
+        remote = self.remote
         assert remote is not None, "no proof before VERSION"
         role = self._local.role if self.initiator else remote.role
         key = remote.key.node if role is Role.NODE else remote.key.client
