@@ -40,12 +40,18 @@ from mycorrizal.tls_options import TLS_MODES, check_tls, read_hostname
 ENVIRONMENT_PREFIX = "MYCORRIZAL_"
 HELLO_MODES = ("udp", "tcp")
 COMPRESSION_MODES = ("auto", "zlib", "off")
+MODES = {"tls": TLS_MODES, "hello": HELLO_MODES, "compression": COMPRESSION_MODES}
 STATIC_MAX = 256
 TIMEOUT_S_MAX = 3600.0
 
 
 def _optional_text(value: object, field: str) -> str | None:
     return None if value is None else read_text(value, field)
+
+
+def _texts(**settings: object) -> dict[str, Any]:
+    """Some settings that are texts, if they are given."""
+    return {name: _optional_text(value, name) for name, value in settings.items()}
 
 
 def _secret(value: object, field: str) -> str | None:
@@ -146,10 +152,13 @@ def _bucket(value: object, field: str) -> BucketSettings:
     return parse_bucket(value, field)
 
 
-def _one_of(choices: tuple[str, ...], value: object, field: str) -> str:
-    if value not in choices:
-        raise ConfigError(field, f"give one of {', '.join(choices)}, not {value!r}")
-    return str(value)
+def _modes(**settings: object) -> dict[str, Any]:
+    """Some settings that are one of several words."""
+    for name, value in settings.items():
+        if value not in MODES[name]:
+            choices = ", ".join(MODES[name])
+            raise ConfigError(name, f"give one of {choices}, not {value!r}")
+    return settings
 
 
 def _node_id(value: object, field: str) -> str | None:
@@ -277,15 +286,10 @@ class Config:
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
             secret_files=_secret_files(secret_files, "secret_files"),
             secret=_secret(secret, "secret"),
-            tls=_one_of(TLS_MODES, tls, "tls"),
-            tls_ca=_optional_text(tls_ca, "tls_ca"),
-            tls_cert=_optional_text(tls_cert, "tls_cert"),
-            tls_key=_optional_text(tls_key, "tls_key"),
+            **_modes(tls=tls, hello=hello, compression=compression),
             tls_hostname=read_hostname(tls_hostname, "tls_hostname"),
-            hello=_one_of(HELLO_MODES, hello, "hello"),
-            compression=_one_of(COMPRESSION_MODES, compression, "compression"),
+            **_texts(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key),
             consul=read_consul(consul),
-            state_dir=_optional_text(state_dir, "state_dir"),
             single=_flag(single, "single"),
             buckets=_buckets(buckets, "buckets"),
             labels=read_labels(labels, "labels"),
@@ -295,7 +299,7 @@ class Config:
             stop_timeout_s=_seconds(stop_timeout_s, "stop_timeout_s"),
             watchdog_s=_seconds_or_off(watchdog_s, "watchdog_s"),
             http=read_http(http, http_token_file),
-            http_token_file=_optional_text(http_token_file, "http_token_file"),
+            **_texts(state_dir=state_dir, http_token_file=http_token_file),
             http_hosts=read_http_hosts(http_hosts, "http_hosts"),
         )
         check_tls(self)
