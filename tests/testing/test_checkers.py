@@ -70,6 +70,17 @@ class CheckerTests(SynchronousTestCase):
         held = [node.mycel.buckets.by_name["tiny"].store for node in cluster.nodes]
         self.assertEqual([store.entries for store in held], [2, 2, 2])
 
+    def test_never_had_what_has_expired(self) -> None:
+        """An owner that never had the last value may hold the one before."""
+        self.plant(self.owners[0], b"old", 5)
+        self.plant(self.owners[1], b"old", 5)
+        self.plant(self.owners[0], b"new", 6, ttl_s=0.5)
+        store = self.store(self.owners[0])
+        self.cluster.until(lambda: store.tombstones, 2.0)
+        nodes, evictions = self.cluster.nodes, self.cluster.evictions
+        self.assertNotEqual(list(copies_are_wrong(nodes)), [])
+        self.assertEqual(list(copies_are_wrong(nodes, evictions)), [])
+
     def test_missing_copy(self) -> None:
         """A copy that an owner has lost."""
         self.store(self.owners[1]).drop_slot(SLOT, Cause.MOVED)

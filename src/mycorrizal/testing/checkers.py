@@ -126,12 +126,20 @@ def _lapsed(
     by_key: dict[bytes, Mycorrizal],
     evictions: Evictions | None,
 ) -> bool:
-    """Whether all that is left is what keeps an older value from coming back."""
-    if any(copy.value is not None for copy in found.values()):
+    """
+    Whether what is left is what keeps an older value from coming back.
+
+    Who never had the one that has expired may hold that older one, given by a
+    node that lets it go, until all is compared.
+    """
+    last = max(found.values(), key=lambda copy: copy.version)
+    if last.value is not None:
         return False
     if evictions is not None:
-        stamp, origin = max(copy.version for copy in found.values())
+        stamp, origin = last.version
         if evictions.has_expired(name, key, (stamp, origin.hex())):
             return True
+    if any(copy.value is not None for copy in found.values()):
+        return False
     tables = [node.mycel.buckets.by_name.get(name) for node in by_key.values()]
     return any(table is not None and table.store.lapsed(key) for table in tables)
