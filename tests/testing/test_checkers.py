@@ -72,9 +72,9 @@ class CheckerTests(SynchronousTestCase):
 
     def test_never_had_what_has_expired(self) -> None:
         """An owner that never had the last value may hold the one before."""
-        self.plant(self.owners[0], b"old", 5)
-        self.plant(self.owners[1], b"old", 5)
-        self.plant(self.owners[0], b"new", 6, ttl_s=0.5)
+        self.plant(self.owners[0], b"old", 2**61)
+        self.plant(self.owners[1], b"old", 2**61)
+        self.plant(self.owners[0], b"new", 2**61 + 1, ttl_s=0.5)
         store = self.store(self.owners[0])
         self.cluster.until(lambda: store.tombstones, 2.0)
         nodes, evictions = self.cluster.nodes, self.cluster.evictions
