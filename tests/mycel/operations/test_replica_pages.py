@@ -24,6 +24,7 @@ from mycorrizal.mycel.slots.slotset import (
     slotset,
     to_bytes,
 )
+from mycorrizal.mycel.store import Cause
 from mycorrizal.mycel.store.versions import DIGEST_MARGIN_S, entry_digest
 from tests.mycel.operations.test_replica import ReplicaTestCase
 from tests.mycel.parts import ME, A, key_in, members, slot_owned_by
@@ -119,15 +120,16 @@ class PageTests(ReplicaTestCase):
         self.assertEqual([len(it.entries) for it in self.pages(ALL_SLOTS)], [1] * 3)
 
     def test_expired(self) -> None:
-        """What has expired is left out; the place goes on behind it all the same."""
-        keys = self.fill(5, PUSH_ENTRIES + 3)
-        for key in keys[:PUSH_ENTRIES]:
-            self.parts.bucket.store.merge(5, key, b"", 2**40, ME, 1.0, 0.0)
+        """What has expired is left out, but for what stays in its place."""
+        long, short = self.fill(5, 2)
+        store = self.parts.bucket.store
+        store.merge(5, long, b"new", 8, ME, 1.0, 0.0)
+        store.remove(5, short, Cause.MOVED)
+        store.merge(5, short, b"", 7, ME, 1.0, 0.0)
         self.parts.clock.advance(1)
-        first, second = self.pages(ALL_SLOTS)
-        self.assertEqual(first.entries, ())
-        self.assertEqual((first.slot, first.after), (5, keys[PUSH_ENTRIES - 1]))
-        self.assertEqual([it.key for it in second.entries], keys[PUSH_ENTRIES:])
+        (page,) = self.pages(ALL_SLOTS)
+        (entry,) = page.entries
+        self.assertEqual((entry.key, entry.value, entry.stamp), (long, None, 8))
 
     def test_dropped_meanwhile(self) -> None:
         """A place whose entry is gone is a place all the same."""

@@ -135,7 +135,13 @@ class Replica:
         slots = from_bytes(page.slots) >> page.slot << page.slot
         for slot in slots_of(slots & store.held()):
             after = page.after if slot == page.slot else b""
-            found += store.scan(slot, after, PUSH_ENTRIES - len(found))
+            part = store.scan(slot, after, PUSH_ENTRIES - len(found))
+            if over := [it.key for it in part if it.deadline <= now]:
+                # What stays in their place has to travel.
+                for key in over:
+                    store.expire(slot, key, now)
+                part = store.scan(slot, after, PUSH_ENTRIES - len(found))
+            found += part
             if len(found) >= PUSH_ENTRIES:
                 break
         first = next(cut(found), [])
