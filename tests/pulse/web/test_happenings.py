@@ -1,35 +1,36 @@
 """
-News of members.
+What the page shows of a node's events.
 """
 
 from __future__ import annotations
 
-from mycorrizal.pulse.web.happenings import KEPT_MAX, MemberNews
+from mycorrizal.pulse.web.happenings import SHOWN_MAX, Happening, happenings_of
+from mycorrizal.recorder import Kind
 from tests.pulse.web.worlds import WebTestCase
 
 
-class NewsTests(WebTestCase):
-    """What has become of the members of a cluster."""
+class HappeningsTests(WebTestCase):
+    """Events of a node in a cluster."""
 
-    def test_changes(self) -> None:
-        """Each change is told once, with what was before."""
+    def test_a_death(self) -> None:
+        """A death is told, by whom and when."""
         node = self.cluster[0]
-        news = MemberNews(node.nodosum, lambda: 7.0)
-        self.assertTrue(news.look())
-        self.assertFalse(news.look())
         self.cluster.crash(2)
         self.cluster.until(lambda: node.nodes()[2].state == "dead")
-        self.assertTrue(news.look())
-        last = news.recent(1)[0]
-        self.assertEqual((last.at, last.node, last.kind), (7.0, "n0", "dead"))
-        self.assertEqual(last.text, "n2 is dead, was alive")
+        recorder = node.nodosum.recorder
+        (died,) = [it for it in happenings_of(recorder) if it.kind == "died"]
+        wall_s = recorder.recent(0)[-1].wall_s
+        self.assertLess(abs(died.at - wall_s), 10)
+        self.assertEqual(
+            (died.node, died.level, died.text), ("n0", "error", "n2 is dead")
+        )
 
     def test_bounded(self) -> None:
-        """So many are kept, the latest."""
-        news = self.http.happenings
-        assert isinstance(news, MemberNews)
-        for number in range(KEPT_MAX + 1):
-            news.note(f"{number}", "test")
-        kept = news.recent(KEPT_MAX + 1)
-        self.assertEqual(len(kept), KEPT_MAX)
-        self.assertEqual(kept[-1].text, str(KEPT_MAX))
+        """So many are shown, the latest."""
+        recorder = self.cluster[0].nodosum.recorder
+        for number in range(SHOWN_MAX + 1):
+            recorder.note(Kind.BUCKET, f"{number}")
+        shown = happenings_of(recorder)
+        self.assertEqual(len(shown), SHOWN_MAX)
+        self.assertIsInstance(shown[-1], Happening)
+        self.assertEqual(shown[-1].text, str(SHOWN_MAX))

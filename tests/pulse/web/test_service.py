@@ -8,7 +8,6 @@ import msgspec
 
 from mycorrizal.errors import CannotListen
 from mycorrizal.pulse.web.board import Board
-from mycorrizal.pulse.web.happenings import Happening
 from mycorrizal.testing.cluster import SimCluster
 from tests.pulse.web.worlds import Tab, WebTestCase, reports_of
 
@@ -55,16 +54,6 @@ class ServiceTests(WebTestCase):
         """Without a viewer other nodes are asked nothing."""
         self.cluster.advance(3)
         self.assertEqual(self.http.board().known, 1)
-
-    def test_recorder(self) -> None:
-        """Whoever records more takes the place of the news of members."""
-
-        class Recorder:
-            def recent(self, limit: int) -> list[Happening]:
-                return [Happening(1.0, "n1", "moved", "3 slots moved to n1")][:limit]
-
-        self.http.happenings = Recorder()
-        self.assertEqual(self.http.board().happenings[0].kind, "moved")
 
     def test_stop(self) -> None:
         """A stopped node has closed its page, and dismissed who looked on."""

@@ -99,6 +99,7 @@
     const row = make("li"), at = new Date(each.at * 1000), stamp = make("time");
     stamp.dateTime = at.toISOString();
     stamp.textContent = at.toLocaleTimeString("en-GB");
+    row.className = each.level;
     row.append(stamp, each.text);
     return row;
   };

@@ -22,7 +22,7 @@ from mycorrizal.mycel.operations.latencies import Latencies
 from mycorrizal.nodosum import MemberEvent, NodosumService, format_address
 from mycorrizal.pulse.web.board import Board, board
 from mycorrizal.pulse.web.gate import Gate
-from mycorrizal.pulse.web.happenings import SHOWN_MAX, Happenings, MemberNews
+from mycorrizal.pulse.web.happenings import happenings_of
 from mycorrizal.pulse.web.pace import Pace
 from mycorrizal.pulse.web.report import Report, Reporter
 from mycorrizal.pulse.web.resources import Root
@@ -53,7 +53,6 @@ class HttpService(Service):
 
     :param names: By which it may be called.
     :param token_file: Of the token that it asks for; None: it asks for none.
-    :ivar happenings: Who knows what has happened; may be replaced.
     :ivar site: What answers.
     :ivar pace: How fast the node is at work.
     :ivar address: Where it listens, once it does.
@@ -90,8 +89,8 @@ class HttpService(Service):
             else None
         )
         self._viewers = Viewers()
-        self._news = MemberNews(nodosum, self._runtime.wall)
-        self.happenings: Happenings = self._news
+        #: How many events there were when the page was last told.
+        self._events_told = 0
         self._own: Heard | None = None
         self.site = BoundedSite(Root(self._gate, self), self._runtime.reactor)
         self._port: Any = None
@@ -177,7 +176,7 @@ class HttpService(Service):
             at=self._runtime.wall(),
             cluster=self._cluster,
             sample=samples[-1] if samples else None,
-            happenings=self.happenings.recent(SHOWN_MAX),
+            happenings=happenings_of(self._nodosum.recorder),
         )
 
     def board_json(self) -> bytes:
@@ -209,12 +208,13 @@ class HttpService(Service):
 
     def _look(self) -> None:
         self._timers[1] = self._runtime.call_later(LOOK_S, self._look)
-        if self._news.look() and len(self._viewers):
+        if self._nodosum.recorder.total != self._events_told and len(self._viewers):
             self._tell()
 
     def _member_changed(self, event: MemberEvent) -> None:
-        if self._news.look() and len(self._viewers):
+        if len(self._viewers):
             self._tell()
 
     def _tell(self) -> None:
+        self._events_told = self._nodosum.recorder.total
         self._viewers.tell(event_of("board", self.board_json()))
