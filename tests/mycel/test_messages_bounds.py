@@ -86,6 +86,12 @@ class BoundTests(SynchronousTestCase):
         with self.assertRaises(RemoteProtocolError):
             decode_answer(encode(bad), request)
 
+    def test_limit(self) -> None:
+        """What a busy node says of its limit is a number, or it is ignored."""
+        texts = ("512", "", "many", "-1", "9" * 20, "9" * 1000, "\u0663")
+        found = [Refused("busy", text).limit for text in texts]
+        self.assertEqual(found, [512, 0, 0, 0, 0, 0, 0])
+
     def test_keys(self) -> None:
         """A key has 1 to 1024 bytes."""
         self.check(Get("b", bytes(KEY_BYTES_MAX)), Get("b", bytes(KEY_BYTES_MAX + 1)))

@@ -61,6 +61,8 @@ from mycorrizal.mycel.watch_messages import Events as Events
 from mycorrizal.mycel.watch_messages import Watch as Watch
 from mycorrizal.nodosum import printable
 
+#: Longer numbers are none: Python refuses to read very long ones.
+LIMIT_DIGITS_MAX: Final = 20
 #: In place of a number of milliseconds.
 DEFAULT_TTL: Final = 0
 NEVER: Final = -1
@@ -266,6 +268,13 @@ class Refused(Message, tag=34):
         # It ends up in logs and on terminals, and may quote a loader's error.
         if not self.text.isprintable():
             self.text = printable(self.text.encode(errors="replace"))
+
+    @property
+    def limit(self) -> int:
+        """How many may be under way, if it is busy; 0 if it says no number."""
+        text = self.text
+        number = text.isascii() and text.isdigit() and len(text) < LIMIT_DIGITS_MAX
+        return int(text) if number else 0
 
 
 UNKNOWN_BUCKET: Final = "unknown_bucket"

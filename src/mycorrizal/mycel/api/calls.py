@@ -260,7 +260,7 @@ class Calls:
         if reason == UNKNOWN_BUCKET:
             return UnknownBucket(name)
         if reason == BUSY:
-            return CacheBusy("at the node that owns the key", int(text))
+            return CacheBusy("at the node that owns the key", refused.limit)
         if not self.running:
             return NotRunning("the cache")
         if reason == UNREACHED:

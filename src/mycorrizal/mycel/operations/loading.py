@@ -228,7 +228,7 @@ class Flight:
         if refused.reason == TOO_MANY:
             return TooManyLoads(refused.text)
         if refused.reason == BUSY:
-            return CacheBusy("at the node that owns the key", int(refused.text))
+            return CacheBusy("at the node that owns the key", refused.limit)
         if refused.reason == UNKNOWN_BUCKET:
             return UnknownBucket(self._bucket)
         # The lease may be on its way here.
