@@ -102,8 +102,10 @@ def _compare(
         lacking = {by_key[owner] for owner in owners - found.keys()}
         if evictions is not None:
             stamp, origin = max(copy.version for copy in last.values())
-            evicted = evictions.by(name, key, (stamp, origin.hex()))
-            lacking -= evicted
+            version = stamp, origin.hex()
+            evicted = evictions.by(name, key, version)
+            # A copy that was long on its way lives longer than others.
+            lacking -= evictions.gone_from(name, key, version, 0.0)
             primary = node.mycel.view.placement.primary(slot)
             if primary is not None and by_key[primary] in evicted:
                 # Who came later could not get it from there; an older one may
