@@ -31,6 +31,7 @@ from mycorrizal.pulse.messages import (
 )
 from mycorrizal.pulse.options import Command, Group, common_options, read_data
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
+from mycorrizal.pulse.top_command import top
 from mycorrizal.pulse.topology_command import topology
 from mycorrizal.runtime import Entropy
 from mycorrizal.version import __version__
@@ -142,7 +143,7 @@ def demo(session: Session) -> None:
 
 for _command in COMMANDS:
     cache.add_command(_command)
-for _shown in (cache, check, completion, doctor, events, explain, topology):
+for _shown in (cache, check, completion, doctor, events, explain, top, topology):
     pulse.add_command(_shown)
 
 
