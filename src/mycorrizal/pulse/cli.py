@@ -17,6 +17,7 @@ from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.check_command import check
 from mycorrizal.pulse.completion_command import completion
+from mycorrizal.pulse.config_command import config
 from mycorrizal.pulse.doctor_command import doctor
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
@@ -143,7 +144,17 @@ def demo(session: Session) -> None:
 
 for _command in COMMANDS:
     cache.add_command(_command)
-for _shown in (cache, check, completion, doctor, events, explain, top, topology):
+for _shown in (
+    cache,
+    check,
+    completion,
+    config,
+    doctor,
+    events,
+    explain,
+    top,
+    topology,
+):
     pulse.add_command(_shown)
 
 

@@ -26,10 +26,12 @@ from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.cluster_answers import Gathering, events, explain
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskConfig,
     AskEvents,
     AskExplain,
     AskVitals,
 )
+from mycorrizal.pulse.live_settings import live_config
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,
@@ -143,6 +145,8 @@ class PulseServer:
                 return events(self._nodosum.recorder, question)
             case AskVitals():
                 return vitals(self._nodosum, self._mycel)
+            case AskConfig():
+                return live_config(self._nodosum.config, self._mycel.host)
             case AskExplain():
                 return explain(self._nodosum, self._mycel, question)
             case AskWatch():

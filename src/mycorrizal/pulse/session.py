@@ -158,8 +158,16 @@ def talk(access: Access, question: Question, following: Following) -> Reply:
     turning: Any = reactor
     runtime = Runtime(turning)
     outcome: list[Reply | Failure] = []
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
 
     def ended(result: Reply | Failure) -> None:
+        if interrupted:
+            # That the connection closes, in the midst of a question, is our doing.
+            return
         outcome.append(result)
         if isinstance(result, Failure) and result.check(CannotConnect):
             # `stop` would wait for a name that is still being looked up.
@@ -168,6 +176,7 @@ def talk(access: Access, question: Question, following: Following) -> Reply:
             turning.stop()
 
     def begin() -> None:
+        turning.addSystemEventTrigger("before", "shutdown", interrupt)
         client = access.client(runtime)
         asking = ask_in_turn(runtime, client, question, following)
         Deferred.fromCoroutine(asking).addBoth(ended)
