@@ -18,6 +18,7 @@ from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.check_command import check
 from mycorrizal.pulse.completion_command import completion
 from mycorrizal.pulse.config_command import config
+from mycorrizal.pulse.debug_command import debug
 from mycorrizal.pulse.doctor_command import doctor
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
@@ -149,6 +150,7 @@ for _shown in (
     check,
     completion,
     config,
+    debug,
     doctor,
     events,
     explain,
