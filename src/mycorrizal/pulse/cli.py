@@ -13,6 +13,7 @@ import msgspec
 
 from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
+from mycorrizal.pulse.bench_command import bench
 from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.check_command import check
@@ -146,6 +147,7 @@ def demo(session: Session) -> None:
 for _command in COMMANDS:
     cache.add_command(_command)
 for _shown in (
+    bench,
     cache,
     check,
     completion,
