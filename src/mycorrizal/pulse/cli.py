@@ -136,12 +136,13 @@ def new(session: Session) -> None:
 
 
 @pulse.command(plain=True)
+@click.option("--stay", is_flag=True, help="Kill none, and leave them till Ctrl-C.")
 @click.pass_obj
-def demo(session: Session) -> None:
+def demo(session: Session, stay: bool) -> None:
     """Start three nodes here, kill one, and see that nothing is lost."""
     from mycorrizal.pulse.demo import run_demo
 
-    raise SystemExit(run_demo(as_json=session.as_json))
+    raise SystemExit(run_demo(as_json=session.as_json, stay=stay))
 
 
 for _command in COMMANDS:
