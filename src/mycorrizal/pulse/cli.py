@@ -32,6 +32,7 @@ from mycorrizal.pulse.messages import (
     RoundTrip,
     Status,
 )
+from mycorrizal.pulse.nodes_command import nodes
 from mycorrizal.pulse.options import Command, Group, common_options, read_data
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
 from mycorrizal.pulse.top_command import top
@@ -64,14 +65,6 @@ def status(session: Session) -> None:
     session.say(
         render.status(reply, render.terminal_width()), msgspec.structs.asdict(reply)
     )
-
-
-@pulse.command()
-@click.pass_obj
-def nodes(session: Session) -> None:
-    """List the nodes of the cluster."""
-    reply = session.ask(AskStatus(), Status)
-    session.say(render.members(reply, render.terminal_width()), reply.members)
 
 
 @pulse.command()
@@ -157,6 +150,7 @@ for _shown in (
     doctor,
     events,
     explain,
+    nodes,
     top,
     topology,
 ):
