@@ -58,10 +58,11 @@ def bench(
     session: Session, operations: int, workers: int, value_bytes: int, replicas: int
 ) -> None:
     """
-    Measure puts and gets from the node that is asked, for some seconds.
+    Measure puts and gets of the cluster, for some seconds.
 
-    It works in a bucket of its own, which is dropped at the end; what else the
-    cluster does is slower meanwhile. The exit code is 1 if an operation failed.
+    The node that is asked does them, in a bucket of its own, which is dropped at
+    the end; what else the cluster does is slower meanwhile. The exit code is 1 if
+    an operation failed.
     """
     asked = AskBench(operations, workers, value_bytes, replicas)
     found = session.ask(asked, Benched)

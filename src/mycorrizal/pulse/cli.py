@@ -71,7 +71,7 @@ def status(session: Session) -> None:
 @click.argument("node_id", metavar="ID")
 @click.pass_obj
 def ping(session: Session, node_id: str) -> None:
-    """Measure the way from the node that is asked to another and back."""
+    """Measure the way from the node to another and back."""
     reply = session.ask(AskPing(node_id), RoundTrip)
     session.say(
         f"{render.printable(reply.node_id)}: {reply.rtt_ms:.2f} ms",
@@ -132,7 +132,7 @@ def new(session: Session) -> None:
 @click.option("--stay", is_flag=True, help="Kill none, and leave them till Ctrl-C.")
 @click.pass_obj
 def demo(session: Session, stay: bool) -> None:
-    """Start three nodes here, kill one, and see that nothing is lost."""
+    """Start three nodes here, kill one; see that nothing is lost."""
     from mycorrizal.pulse.demo import run_demo
 
     raise SystemExit(run_demo(as_json=session.as_json, stay=stay))

@@ -39,10 +39,10 @@ def config() -> None:
 @click.pass_obj
 def show(session: Session, path: str | None, given: bool) -> None:
     """
-    Show what a node started here would have, and where each value comes from.
+    Show the settings of a node that is started here.
 
-    From defaults, the TOML file and the environment, the later wins; options of
-    twist would win over all. Secrets are masked.
+    Each comes from a default, the TOML file or the environment, of which the later
+    wins; options of twist win over all. Secrets are masked.
     """
     if path is None:
         path = session.environment.get(_FILE_VARIABLE)
@@ -61,7 +61,7 @@ def show(session: Session, path: str | None, given: bool) -> None:
 @click.pass_obj
 def live(session: Session) -> None:
     """
-    Show what the nodes that run have, and in what they differ.
+    Show the settings of the nodes that run.
 
     A value that all nodes share stands once, for "all". Secrets are told by their
     fingerprints.

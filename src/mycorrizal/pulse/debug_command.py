@@ -43,10 +43,10 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
 @click.pass_obj
 def debug(session: Session, output: str | None) -> None:
     """
-    Write what all nodes say of themselves to one file, to be sent to others.
+    Write what all nodes say of themselves to one file.
 
-    It holds status, settings, events and what doctor finds; no secrets, and no keys
-    or values of the cache.
+    It is to be sent to whoever helps, and holds status, settings, events and what
+    doctor finds; no secrets, and no keys or values of the cache.
     """
     found: list[FromAll] = []
 

@@ -20,9 +20,10 @@ from mycorrizal.pulse.session import Session
 @click.pass_obj
 def nodes(session: Session) -> None:
     """
-    List the nodes of the cluster, as the one that is asked knows them.
+    List the nodes of the cluster.
 
-    LINK is up, down, or via the node that hears it in place of the one asked.
+    They are those that the node knows which is asked. LINK is up, down, or via the
+    node that hears it in place of the one asked.
     """
     found = session.ask(AskStatus(), Status)
     data = [_data(member, found) for member in found.members]

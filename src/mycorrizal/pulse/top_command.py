@@ -72,7 +72,7 @@ class Top:
 @click.pass_context
 def top(context: click.Context, once: bool, interval_s: float) -> None:
     """
-    Watch the cluster at work: members and buckets, and what they do per second.
+    Watch members and buckets at work, live.
 
     Keys: q ends it, m shows members, b buckets, s sorts by the next column. With
     --json each look is an object on a line of its own.
