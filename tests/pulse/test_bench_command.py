@@ -66,6 +66,8 @@ class BenchTests(PulseTestCase):
     def test_json(self) -> None:
         """For programs there are names, and a put took as long as the network."""
         found = json.loads(self.out_of("bench", "--json", "--operations", "300"))
+        names = ["node_id", "nodes", "puts", "gets", "missed"]
+        self.assertEqual(list(found), names)
         self.assertEqual((found["node_id"], found["nodes"]), ("n0", 3))
         for what in ("puts", "gets"):
             self.assertEqual((found[what]["count"], found[what]["failed"]), (300, 0))

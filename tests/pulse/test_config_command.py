@@ -38,7 +38,16 @@ class SourceTests(SynchronousTestCase):
         self.assertEqual(found["tls"], ("off", "node.toml"))
         self.assertEqual(found["ready_timeout_s"], ("60", "node.toml"))
         self.assertEqual(found["hello"], ("udp", "default"))
-        self.assertEqual(found["single"], ("no", "default"))
+
+    def test_buckets(self) -> None:
+        """Buckets are shown as they can be given."""
+        said = "a:ttl=15m,write=async b:max_bytes=9000"
+        text, source = self.found(MYCORRIZAL_BUCKETS=said)["buckets"]
+        self.assertEqual(source, "MYCORRIZAL_BUCKETS")
+        self.assertIn("a:ttl=900s,", text)
+        self.assertIn("write=async", text)
+        again = text.replace(", ", " ")
+        self.assertEqual(self.found(MYCORRIZAL_BUCKETS=again)["buckets"][0], text)
 
     def test_two_names(self) -> None:
         """Of two variables for one setting the one that counts is named."""

@@ -88,6 +88,9 @@ class ScreenTests(PulseTestCase):
         with self.assertRaises(ZeroDivisionError), self.screen.taken():
             self.assertFalse(self.local_modes() & (termios.ECHO | termios.ICANON))
             self.assertTrue(self.local_modes() & termios.ISIG)
+            keys = termios.tcgetattr(self.near.fileno())[6]
+            self.assertEqual(keys[termios.VSUSP], b"\0")
+            self.assertNotEqual(keys[termios.VINTR], b"\0")
             raise ZeroDivisionError
         self.assertEqual(self.local_modes(), before)
         self.assertEqual(self.sent.getvalue(), ENTER + LEAVE)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from mycorrizal.mycel.config import REPLICAS_MAX
 from mycorrizal.pulse.bench_messages import (
@@ -82,7 +83,7 @@ def bench(
     ]
     if found.missed:
         text += ["", f"{found.missed:,} gets found nothing"]
-    session.say("\n".join(text), found)
+    session.say("\n".join(text), msgspec.structs.asdict(found))
     if problems or found.missed:
         raise SystemExit(EXIT_REFUSED)
 

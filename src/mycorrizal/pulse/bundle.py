@@ -145,7 +145,11 @@ def _nodes(said: Sequence[Said[Status]]) -> str:
 
 
 def _by_node(said: Sequence[Said[Any]]) -> dict[str, Any]:
-    return {one.node_id: one.reply for one in said if one.reply is not None}
+    return {
+        one.node_id: msgspec.structs.asdict(one.reply)
+        for one in said
+        if one.reply is not None
+    }
 
 
 def _json(data: object) -> bytes:

@@ -65,8 +65,22 @@ def shown(name: str, value: Any) -> str:
 
 def _item(item: Any) -> str:
     if isinstance(item, BucketSettings):
-        return item.name
+        return _bucket(item)
     return format_address(item) if isinstance(item, tuple) else str(item)
+
+
+def _bucket(bucket: BucketSettings) -> str:
+    """As a user would write it, but for what is as it is anyway."""
+    ttl = None if bucket.ttl_s is None else f"{bucket.ttl_s:g}s"
+    parts = {
+        "ttl": ttl,
+        "max_entries": bucket.max_entries,
+        "max_bytes": bucket.max_bytes,
+        "replicas": bucket.replicas,
+        "write": None if bucket.write == "all" else bucket.write,
+    }
+    said = [f"{name}={part}" for name, part in parts.items() if part is not None]
+    return f"{bucket.name}:{','.join(said)}"
 
 
 def of_consul(value: ConsulSettings) -> Iterator[tuple[str, str]]:

@@ -98,8 +98,12 @@ class Screen:
         """Take it; gives the file descriptor to read keys from."""
         number = self._keys.fileno()
         before = termios.tcgetattr(number)
-        # Keys come at once and are not shown; Ctrl-C stays what it is.
+        # Keys come at once and are not shown; Ctrl-C stays what it is, but Ctrl-Z
+        # would leave the shell with a screen that is not its own.
         tty.setcbreak(number)
+        modes = termios.tcgetattr(number)
+        modes[6][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes()
+        termios.tcsetattr(number, termios.TCSANOW, modes)
         try:
             self._send(ENTER)
             yield number
