@@ -138,6 +138,19 @@ class AloneTests(PulseTestCase):
         for path in paths([], pulse):
             self.assertIn("--json", self.out_of(*path, "--json", "--help"))
 
+    def test_help_is_whole(self) -> None:
+        """What each command is for stands in one line of the list, uncut."""
+
+        def groups(path: list[str], group: click.Group) -> Iterator[list[str]]:
+            yield path
+            for name, inner in group.commands.items():
+                if isinstance(inner, click.Group):
+                    yield from groups([*path, name], inner)
+
+        for path in groups([], pulse):
+            listed = self.out_of(*path, "--help").partition("Commands:")[2]
+            self.assertNotIn("...", listed)
+
     def test_version(self) -> None:
         """The version is that of the package."""
         self.assertEqual(self.out_of("--version"), f"pulse {__version__}\n")

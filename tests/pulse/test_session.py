@@ -13,9 +13,17 @@ from mycorrizal.nodosum import new_secret
 from mycorrizal.nodosum.wire.events import Refused
 from mycorrizal.nodosum.wire.limits import RejectCode
 from mycorrizal.pulse.access import Access
+from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.client import NodeBusy, NodeRefused
-from mycorrizal.pulse.messages import AskStatus, Ok, Question, Reply
-from mycorrizal.pulse.session import Session, Trouble, ask_once
+from mycorrizal.pulse.messages import AskGet, AskStatus, Ok, Question, Reply
+from mycorrizal.pulse.server import PulseServer
+from mycorrizal.pulse.session import (
+    CACHE_TIMEOUT_S,
+    COMMAND_TIMEOUT_S,
+    Session,
+    Trouble,
+    ask_in_turn,
+)
 from tests.pulse.worlds import PulseTestCase
 
 
@@ -126,7 +134,7 @@ class TroubleTests(PulseTestCase):
         self.assertIn("makes no sense", raised.exception.message)
 
 
-class AskOnceTests(PulseTestCase):
+class AskInTurnTests(PulseTestCase):
     """One question, from connect to close."""
 
     def test_all_is_closed(self) -> None:
@@ -137,9 +145,25 @@ class AskOnceTests(PulseTestCase):
     def test_cancel(self) -> None:
         """Given up in the middle, nothing is left either."""
         for after_s in (0.0, 0.001, 0.002, 0.003, 0.004, 0.006):
-            asking = ask_once(self.host.runtime, self.client(), AskStatus())
+            asking = ask_in_turn(
+                self.host.runtime, self.client(), AskStatus(), lambda reply: None
+            )
             asked = Deferred.fromCoroutine(asking)
             self.cluster.advance(after_s)
             asked.addErrback(lambda _: None)
             asked.cancel()
             self.assert_nothing_left()
+
+    def test_patience(self) -> None:
+        """What the cache is asked may take longer than what a node knows."""
+        self.patch(PulseServer, "answer", lambda server, question: Deferred())
+        for question, within_s in (
+            (AskStatus(), COMMAND_TIMEOUT_S),
+            (AskGet("b", "k"), CACHE_TIMEOUT_S),
+            (AskBench(), CACHE_TIMEOUT_S),
+        ):
+            began_at = self.host.runtime.now()
+            with self.assertRaises(CallTimeout):
+                self.ask(question)
+            took_s = self.host.runtime.now() - began_at
+            self.assertAlmostEqual(took_s, within_s, delta=0.1)

@@ -17,7 +17,7 @@ from mycorrizal.pulse.access import Access
 from mycorrizal.pulse.cli import pulse
 from mycorrizal.pulse.client import PulseClient
 from mycorrizal.pulse.messages import Question, Reply
-from mycorrizal.pulse.session import Following, Session, ask_in_turn, ask_once
+from mycorrizal.pulse.session import Following, Session, ask_in_turn
 from mycorrizal.testing.cluster import SECRET, SimCluster
 from mycorrizal.testing.tls import SimTls
 
@@ -87,7 +87,7 @@ class PulseTestCase(SynchronousTestCase):
         return self.cluster.result_of(Deferred.fromCoroutine(asking))
 
     def _ask_through(self, client: PulseClient, question: Question) -> Reply:
-        asking = ask_once(self.host.runtime, client, question)
+        asking = ask_in_turn(self.host.runtime, client, question, lambda reply: None)
         return self.cluster.result_of(Deferred.fromCoroutine(asking))
 
     def assert_nothing_left(self) -> None:

@@ -13,10 +13,13 @@ import msgspec
 
 from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
+from mycorrizal.pulse.bench_command import bench
 from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
 from mycorrizal.pulse.check_command import check
 from mycorrizal.pulse.completion_command import completion
+from mycorrizal.pulse.config_command import config
+from mycorrizal.pulse.debug_command import debug
 from mycorrizal.pulse.doctor_command import doctor
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
@@ -29,8 +32,10 @@ from mycorrizal.pulse.messages import (
     RoundTrip,
     Status,
 )
+from mycorrizal.pulse.nodes_command import nodes
 from mycorrizal.pulse.options import Command, Group, common_options, read_data
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
+from mycorrizal.pulse.top_command import top
 from mycorrizal.pulse.topology_command import topology
 from mycorrizal.runtime import Entropy
 from mycorrizal.version import __version__
@@ -63,18 +68,10 @@ def status(session: Session) -> None:
 
 
 @pulse.command()
-@click.pass_obj
-def nodes(session: Session) -> None:
-    """List the nodes of the cluster."""
-    reply = session.ask(AskStatus(links=True), Status)
-    session.say(render.nodes(reply, render.terminal_width()), reply.members)
-
-
-@pulse.command()
 @click.argument("node_id", metavar="ID")
 @click.pass_obj
 def ping(session: Session, node_id: str) -> None:
-    """Measure the way from the node that is asked to another and back."""
+    """Measure the way from the node to another and back."""
     reply = session.ask(AskPing(node_id), RoundTrip)
     session.say(
         f"{render.printable(reply.node_id)}: {reply.rtt_ms:.2f} ms",
@@ -132,17 +129,31 @@ def new(session: Session) -> None:
 
 
 @pulse.command(plain=True)
+@click.option("--stay", is_flag=True, help="Kill none, and leave them till Ctrl-C.")
 @click.pass_obj
-def demo(session: Session) -> None:
-    """Start three nodes here, kill one, and see that nothing is lost."""
+def demo(session: Session, stay: bool) -> None:
+    """Start three nodes here, kill one; see that nothing is lost."""
     from mycorrizal.pulse.demo import run_demo
 
-    raise SystemExit(run_demo(as_json=session.as_json))
+    raise SystemExit(run_demo(as_json=session.as_json, stay=stay))
 
 
 for _command in COMMANDS:
     cache.add_command(_command)
-for _shown in (cache, check, completion, doctor, events, explain, topology):
+for _shown in (
+    bench,
+    cache,
+    check,
+    completion,
+    config,
+    debug,
+    doctor,
+    events,
+    explain,
+    nodes,
+    top,
+    topology,
+):
     pulse.add_command(_shown)
 
 

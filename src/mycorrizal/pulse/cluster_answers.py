@@ -18,6 +18,7 @@ from mycorrizal.mycel.store.lru import INF
 from mycorrizal.nodosum import ANSWERED, Channel, NodosumService
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskConfig,
     AskEvents,
     AskExplain,
     AskVitals,
@@ -34,7 +35,7 @@ from mycorrizal.recorder import Recorder
 #: How long a node may take to answer another one for Pulse.
 ANSWER_TIMEOUT_S: Final = 2.0
 #: What may be asked of all: nothing that changes anything.
-READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals)
+READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals, AskConfig)
 
 
 class Gathering:

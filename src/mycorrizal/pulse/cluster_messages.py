@@ -52,6 +52,10 @@ class AskVitals(msgspec.Struct, tag="vitals"):
     """What could be wrong with you?  Answered by `Vitals`."""
 
 
+class AskConfig(msgspec.Struct, tag="config"):
+    """What are your settings?  Answered by `HasConfig`."""
+
+
 class FromOne(msgspec.Struct):
     """
     What one node answered.
@@ -167,5 +171,23 @@ class Vitals(msgspec.Struct, tag="has_vitals"):
     refused: list[str]
 
 
-ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals
-ClusterReply = FromAll | Events | Known | Vitals
+class LiveSetting(msgspec.Struct):
+    """
+    One setting of a node.
+
+    :ivar text: Its value; a secret is masked.
+    :ivar source: ``given``, or ``default``.
+    """
+
+    text: str
+    source: str
+
+
+class HasConfig(msgspec.Struct, tag="has_config"):
+    """A node's settings, by name."""
+
+    settings: dict[str, LiveSetting]
+
+
+ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals | AskConfig
+ClusterReply = FromAll | Events | Known | Vitals | HasConfig

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from mycorrizal.errors import MycorrizalError
 from mycorrizal.pulse import render
 from mycorrizal.pulse.demo_node import TWIST, twist_command
+from mycorrizal.pulse.demo_stay import DemoStay, print_data
 from mycorrizal.pulse.demo_story import VALUES, DemoFailed, DemoStory
 from mycorrizal.pulse.session import EXIT_INTERRUPTED, EXIT_REFUSED
 from mycorrizal.runtime import Runtime
@@ -27,16 +28,18 @@ from mycorrizal.runtime import Runtime
 
 def _told(result: Failure | None, demo: DemoStory, as_json: bool) -> int:
     """How the story ended: says what went wrong, gives the exit code."""
+    if result is None and as_json and isinstance(demo, DemoStay):
+        return 0
     if result is None and as_json:
         steps = [{"at_s": round(at_s, 3), "what": what} for at_s, what in demo.steps]
         told = msgspec.json.encode({"values": VALUES, "steps": steps})
         click.echo(msgspec.json.format(told, indent=2))
         return 0
     if result is None:
-        click.echo(
-            f"All {VALUES} values outlived the process. Now with nodes of yours:"
-        )
-        click.echo(click.style(f"  {twist_command()} mycorrizal --help", bold=True))
+        click.echo(demo.conclude())
+        if not isinstance(demo, DemoStay):
+            words = f"  {twist_command()} mycorrizal --help"
+            click.echo(click.style(words, bold=True))
         return 0
     error = result.value
     if isinstance(error, CancelledError):
@@ -53,16 +56,19 @@ def _told(result: Failure | None, demo: DemoStory, as_json: bool) -> int:
     return EXIT_REFUSED
 
 
-def _say_nothing(line: str) -> None:
+def _say_nothing(line: object) -> None:
     pass
 
 
-def run_demo(command: Sequence[str] = TWIST, *, as_json: bool = False) -> int:
+def run_demo(
+    command: Sequence[str] = TWIST, *, as_json: bool = False, stay: bool = False
+) -> int:
     """
     Run the demonstration with the process's reactor, and clean up after it.
 
     :param command: What begins the command line of a node.
     :param as_json: Whether to print JSON at the end, and no lines before it.
+    :param stay: Whether to leave the nodes running, until Ctrl-C.
     :return: The exit code: 0 if all of it was seen to happen.
     """
     from twisted.internet import reactor
@@ -79,7 +85,10 @@ def run_demo(command: Sequence[str] = TWIST, *, as_json: bool = False) -> int:
 
     with tempfile.TemporaryDirectory(prefix="mycorrizal-demo-") as directory:
         tell = _say_nothing if as_json else click.echo
-        demo = DemoStory(Runtime(turning), Path(directory), command, tell)
+        about = (Runtime(turning), Path(directory), command, tell)
+        demo = DemoStory(*about)
+        if stay:
+            demo = DemoStay(*about, print_data if as_json else _say_nothing)
 
         def begin() -> None:
             story = Deferred.fromCoroutine(demo.run())

@@ -121,6 +121,10 @@ class DemoStory:
         self._tell_line(render.buckets(status.buckets, render.terminal_width()))
         self._tell_line("")
 
+    def conclude(self) -> str:
+        """What is said at the end, if all was seen to happen."""
+        return f"All {VALUES} values outlived the process. Now with nodes of yours:"
+
     async def _start(self) -> None:
         path = cluster_directory(self._directory, DEFAULT_CLUSTER_NAME)
         make_secret(path, self._runtime.token_bytes)

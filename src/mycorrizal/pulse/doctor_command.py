@@ -20,7 +20,7 @@ from mycorrizal.pulse.session import EXIT_REFUSED, Session
 @click.pass_obj
 def doctor(session: Session) -> None:
     """
-    Find what is wrong with the cluster, and say what to do about it.
+    Find what is wrong with the cluster, and how to mend it.
 
     The exit code is 1 if anything is.
     """

@@ -37,10 +37,10 @@ def events(
     session: Session, follow: bool, limit: int, nodes: tuple[str, ...], level: str
 ) -> None:
     """
-    Show what happened to the nodes, in the order of the cluster's clock.
+    Show what happened to the nodes, in order.
 
-    Times are UTC, of the node that saw it. With --follow and --json each line is an
-    object.
+    The order is that of the cluster's clock; times are UTC, of the node that saw
+    it. With --follow and --json each line is an object.
     """
     levels = ("info", "warn", "error")
 

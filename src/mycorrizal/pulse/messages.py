@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
+from mycorrizal.pulse.bench_messages import AskBench, Benched
 from mycorrizal.pulse.cluster_messages import ClusterQuestion, ClusterReply
 
 APPLICATION_ID: Final = "SYSTEM-PULSE"
@@ -164,6 +165,7 @@ Question = (
     | AskTtl
     | AskLeave
     | Echo
+    | AskBench
     | ClusterQuestion
 )
 
@@ -294,7 +296,9 @@ class Failed(msgspec.Struct, tag="failed"):
     text: str
 
 
-Reply = Status | RoundTrip | Value | Keys | Watched | Ok | Failed | ClusterReply
+Reply = (
+    Status | RoundTrip | Value | Keys | Watched | Ok | Failed | Benched | ClusterReply
+)
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_question: Any = msgspec.msgpack.Decoder(Question).decode

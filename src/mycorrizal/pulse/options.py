@@ -28,7 +28,9 @@ _OTHER_NAMES = {
     "flush": "clear",
     "keys": "scan",
     "monitor": "watch",
+    "benchmark": "bench",
     "del": "delete",
+    "drain": "leave",
     "info": "status",
     "list": "buckets",
     "ls": "buckets",
@@ -36,6 +38,9 @@ _OTHER_NAMES = {
     "remove": "delete",
     "rm": "delete",
     "set": "put",
+    "settings": "config",
+    "stats": "top",
+    "stop": "leave",
     "touch": "ttl",
 }
 

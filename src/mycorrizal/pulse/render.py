@@ -153,14 +153,18 @@ def members(status: Status, width: int = WIDTH) -> str:
 
 def nodes(status: Status, width: int = WIDTH) -> str:
     """The table of the nodes, and the links between them that are broken."""
-    found = broken(status)
-    lines = [members(status, width)]
+    return "\n".join([members(status, width), *broken_links(status)])
+
+
+def broken_links(status: Status) -> list[str]:
+    """A line for each pair of nodes without a link."""
+    found, lines = broken(status), list[str]()
     for one, other, via in found[:BROKEN_LINKS_MAX]:
         reached = f"{via} reaches both" if via else "nobody is known to reach both"
         lines.append(printable(f"No link between {one} and {other}; {reached}"))
     if len(found) > BROKEN_LINKS_MAX:
         lines.append(f"No link between {len(found) - BROKEN_LINKS_MAX} more pairs")
-    return "\n".join(lines)
+    return lines
 
 
 def _member(member: MemberStatus, this: str) -> list[str]:

@@ -22,15 +22,18 @@ from mycorrizal.nodosum import (
     NodosumService,
     Peer,
 )
+from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.cluster_answers import Gathering, events, explain
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskConfig,
     AskEvents,
     AskExplain,
     AskVitals,
 )
 from mycorrizal.pulse.links import LinkSurvey
+from mycorrizal.pulse.live_settings import live_config
 from mycorrizal.pulse.messages import (
     APPLICATION_ID,
     AskLeave,
@@ -51,6 +54,7 @@ from mycorrizal.pulse.messages import (
     decode_question,
     encode,
 )
+from mycorrizal.pulse.selftest import SelfTest
 from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
 from mycorrizal.version import __version__
@@ -84,6 +88,7 @@ class PulseServer:
         self._links = LinkSurvey(nodosum, self._channel)
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
+        self._selftest = SelfTest(nodosum, mycel.cache)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -146,6 +151,10 @@ class PulseServer:
                 return events(self._nodosum.recorder, question)
             case AskVitals():
                 return vitals(self._nodosum, self._mycel)
+            case AskBench():
+                return self._selftest.run(question)
+            case AskConfig():
+                return live_config(self._nodosum.config, self._mycel.host)
             case AskExplain():
                 return explain(self._nodosum, self._mycel, question)
             case AskWatch():

@@ -33,10 +33,12 @@ from mycorrizal.pulse.client import (
     NodeRefused,
     PulseClient,
 )
+from mycorrizal.pulse.cluster_messages import AskAll
 from mycorrizal.pulse.messages import (
     AskPing,
     AskSend,
     AskStatus,
+    AskWatch,
     Failed,
     Question,
     Reply,
@@ -96,33 +98,20 @@ class Interrupted(Trouble):
     exit_code = EXIT_INTERRUPTED
 
 
-async def ask_once(
-    runtime: Runtime,
-    client: PulseClient,
-    question: Question,
-    timeout_s: float | None = None,
-) -> Reply:
-    """Connect, ask, and close; for all of it there is one timeout."""
-    if timeout_s is None:
-        at_once = isinstance(question, (AskStatus, AskPing, AskSend))
-        timeout_s = COMMAND_TIMEOUT_S if at_once else CACHE_TIMEOUT_S
-    return await ask_in_turn(runtime, client, question, lambda reply: None, timeout_s)
-
-
 async def ask_in_turn(
     runtime: Runtime,
     client: PulseClient,
     question: Question,
     following: Following,
-    timeout_s: float = COMMAND_TIMEOUT_S,
 ) -> Reply:
     """
     Connect, ask one question after the other, and close.
 
-    :param timeout_s: For each of them; the first includes the connecting.
+    There is a timeout for each of them; that of the first includes the connecting.
+
     :return: The last answer.
     """
-    ends_at = runtime.now() + timeout_s
+    ends_at = runtime.now() + _timeout_s(question)
     await client.connect()
     try:
         while True:
@@ -130,12 +119,17 @@ async def ask_in_turn(
             another = following(reply)
             if another is None:
                 break
-            question, ends_at = another, runtime.now() + timeout_s
+            question, ends_at = another, runtime.now() + _timeout_s(another)
     except BaseException:
         client.abort()
         raise
     await client.close()
     return reply
+
+
+def _timeout_s(question: Question) -> float:
+    at_once = isinstance(question, (AskStatus, AskPing, AskSend, AskAll, AskWatch))
+    return COMMAND_TIMEOUT_S if at_once else CACHE_TIMEOUT_S
 
 
 def converse(access: Access, question: Question) -> Reply:
@@ -158,8 +152,16 @@ def talk(access: Access, question: Question, following: Following) -> Reply:
     turning: Any = reactor
     runtime = Runtime(turning)
     outcome: list[Reply | Failure] = []
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
 
     def ended(result: Reply | Failure) -> None:
+        if interrupted:
+            # That the connection closes, in the midst of a question, is our doing.
+            return
         outcome.append(result)
         if isinstance(result, Failure) and result.check(CannotConnect):
             # `stop` would wait for a name that is still being looked up.
@@ -171,6 +173,7 @@ def talk(access: Access, question: Question, following: Following) -> Reply:
     client = access.client(runtime)
 
     def begin() -> None:
+        turning.addSystemEventTrigger("before", "shutdown", interrupt)
         asking = ask_in_turn(runtime, client, question, following)
         Deferred.fromCoroutine(asking).addBoth(ended)
 

@@ -68,7 +68,7 @@ def matrix(found: dict[str, dict[str, str]], width: int) -> str:
 @click.command(cls=Command)
 @click.pass_obj
 def topology(session: Session) -> None:
-    """Show from which node to which there is a link, and how fast it is."""
+    """Show who has a link to whom, and how fast it is."""
     said = everybody(session, AskStatus(), Status)
     found = links(said)
     session.say(matrix(found, terminal_width()), found)

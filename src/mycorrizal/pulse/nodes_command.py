@@ -1,0 +1,80 @@
+# -*- test-case-name: tests.pulse.test_nodes_command -*-
+"""
+``pulse nodes``: who there is, and how the node that is asked hears them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from mycorrizal.pulse.messages import AskStatus, MemberStatus, Status
+from mycorrizal.pulse.options import Command
+from mycorrizal.pulse.render import Column, broken_links, table, terminal_width
+from mycorrizal.pulse.session import Session
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def nodes(session: Session) -> None:
+    """
+    List the nodes of the cluster.
+
+    They are those that the node knows which is asked. LINK is up, down, or via the
+    node that hears it in place of the one asked.
+    """
+    found = session.ask(AskStatus(links=True), Status)
+    data = [_data(member, found) for member in found.members]
+    session.say(page(found, terminal_width()), data)
+
+
+def page(found: Status, width: int) -> str:
+    """The table of the nodes, with all that is known of each, and broken links."""
+    columns = [
+        Column("NODE"),
+        Column("ADDRESS"),
+        Column("STATE"),
+        Column("RTT", right=True),
+        Column("LINK"),
+        Column("TLS", optional=True),
+        Column("VERSION", optional=True),
+        Column("HOST", optional=True),
+        Column("LABELS", optional=True),
+    ]
+    rows = [_row(member, found) for member in found.members]
+    if not any(member.labels for member in found.members):
+        columns.pop()
+        rows = [row[:-1] for row in rows]
+    return "\n".join([table(columns, rows, width), *broken_links(found)])
+
+
+def _row(member: MemberStatus, found: Status) -> list[str]:
+    own = member.id == found.node.id
+    encrypted = _encrypted(member, found)
+    rtt = "-" if member.rtt_ms is None else f"{member.rtt_ms:.2f} ms"
+    # What is gone has no link to speak of.
+    gone = member.state in ("dead", "left")
+    return [
+        member.id,
+        member.address,
+        member.state,
+        "this" if own else rtt,
+        "-" if own or gone else member.link,
+        "-" if encrypted is None else "on" if encrypted else "off",
+        member.version,
+        member.host,
+        ",".join(f"{name}={text}" for name, text in member.labels.items()),
+    ]
+
+
+def _encrypted(member: MemberStatus, found: Status) -> bool | None:
+    """Whether the link is; None: there is none."""
+    # Nodes of another mind are refused: what the node has, all its links have.
+    return found.node.tls != "off" if member.link == "up" else None
+
+
+def _data(member: MemberStatus, found: Status) -> dict[str, Any]:
+    encrypted = _encrypted(member, found)
+    return {**msgspec.structs.asdict(member), "encrypted": encrypted}

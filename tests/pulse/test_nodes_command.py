@@ -1,0 +1,75 @@
+"""
+The nodes of a cluster, and the ways between them.
+"""
+
+from __future__ import annotations
+
+import json
+
+from tests.pulse.worlds import PulseTestCase
+
+
+class NodesTests(PulseTestCase):
+    """Three nodes."""
+
+    size = 3
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cluster.advance(2)
+
+    def rows(self) -> dict[str, dict[str, str]]:
+        """The columns of each node, by title."""
+        lines = self.out_of("nodes").splitlines()
+        titles = lines[0].split()
+        starts = [lines[0].index(title) for title in titles]
+        # Figures stand at the right of theirs.
+        starts[titles.index("RTT")] -= 4
+        found = {}
+        for line in lines[1:]:
+            ends = [*starts[1:], None]
+            cells = [line[a:b].strip() for a, b in zip(starts, ends, strict=True)]
+            found[cells[0]] = dict(zip(titles, cells, strict=True))
+        return found
+
+    def test_well(self) -> None:
+        """Each other node has a link, which is encrypted."""
+        rows = self.rows()
+        self.assertEqual((rows["n0"]["LINK"], rows["n0"]["TLS"]), ("-", "-"))
+        self.assertEqual((rows["n1"]["LINK"], rows["n1"]["TLS"]), ("up", "on"))
+        found = json.loads(self.out_of("nodes", "--json"))
+        self.assertEqual([it["encrypted"] for it in found], [None, True, True])
+
+    def test_relayed(self) -> None:
+        """A node that others hear in our place says by way of whom."""
+        self.cluster.world.cut("n0", "n2")
+        self.cluster.advance(8)
+        rows = self.rows()
+        self.assertEqual(rows["n2"]["STATE"], "alive")
+        self.assertEqual((rows["n2"]["LINK"], rows["n2"]["TLS"]), ("via n1", "-"))
+
+    def test_dead(self) -> None:
+        """A dead node has no link to speak of."""
+        self.cluster.crash(2)
+        self.cluster.advance(10)
+        rows = self.rows()
+        self.assertEqual((rows["n2"]["STATE"], rows["n2"]["LINK"]), ("dead", "-"))
+
+    def test_width(self) -> None:
+        """What there is no room for is left out, from the right."""
+        lines = self.out_of("nodes").splitlines()
+        self.assertLessEqual(max(map(len, lines)), 80)
+
+
+class PlainNodesTests(PulseTestCase):
+    """Two nodes without TLS."""
+
+    size = 2
+    settings = {"tls": "off"}
+
+    def test_plain(self) -> None:
+        """A link that is not encrypted is shown to be none."""
+        self.cluster.advance(2)
+        found = json.loads(self.out_of("nodes", "--json", "--tls", "off"))
+        self.assertEqual([it["encrypted"] for it in found], [None, False])
+        self.assertIn(" off ", self.out_of("nodes", "--tls", "off"))
