@@ -12,14 +12,18 @@ from benchmarks.workloads.caches import p4, p5, p5_large, p5_mixed, p10, p12
 from benchmarks.workloads.p1 import p1
 from benchmarks.workloads.p7 import p7
 from benchmarks.workloads.ping import ping
+from benchmarks.workloads.remote import p2, p3, p6
 
 #: A row by its id; the argument makes it smaller, for a quick run.
 ROWS: dict[str, Callable[[bool], Row]] = {
     "P1": p1,
+    "P2": p2,
+    "P3": p3,
     "P4": p4,
     "P5": p5,
     "P5M": p5_mixed,
     "P5L": p5_large,
+    "P6": p6,
     "P7": p7,
     "P10": p10,
     "P12": p12,
