@@ -72,10 +72,9 @@ def chosen_rows(
     """
     :raises ValueError: in a sentence, for a row or a peer that does not exist.
     """
-    ids = [row_id.upper() for row_id in only] if only else list(ROWS)
-    for row_id in ids:
-        if row_id not in ROWS:
-            raise ValueError(f"there is no row {row_id}; there are {', '.join(ROWS)}")
+    ids = list(ROWS)
+    if only:
+        ids = [row_id for name in only for row_id in rows_called(name.upper())]
     rows = [ROWS[row_id](quick) for row_id in ids]
     known = {"ours", *(rival.peer.name for row in rows for rival in row.rivals)}
     for name in peers or ():
@@ -85,6 +84,19 @@ def chosen_rows(
             )
     narrowed = [row.narrowed(frozenset(peers) if peers else None) for row in rows]
     return [row for row in narrowed if row.peers]
+
+
+def rows_called(name: str) -> list[str]:
+    """
+    :return: the row of this id, or all those of which it is the first part.
+    :raises ValueError: there is none.
+    """
+    if name in ROWS:
+        return [name]
+    found = [row_id for row_id in ROWS if row_id.startswith(f"{name}-")]
+    if not found:
+        raise ValueError(f"there is no row {name}; there are {', '.join(ROWS)}")
+    return found
 
 
 def announce(text: str) -> None:

@@ -11,6 +11,7 @@ from benchmarks.rows import Row
 from benchmarks.workloads.caches import p4, p5, p5_large, p5_mixed, p10, p12
 from benchmarks.workloads.p1 import p1
 from benchmarks.workloads.p7 import p7
+from benchmarks.workloads.p8 import p8_p1, p8_p2, p8_p3, p8_p7
 from benchmarks.workloads.ping import ping
 from benchmarks.workloads.remote import p2, p3, p6
 
@@ -25,6 +26,10 @@ ROWS: dict[str, Callable[[bool], Row]] = {
     "P5L": p5_large,
     "P6": p6,
     "P7": p7,
+    "P8-P1": p8_p1,
+    "P8-P2": p8_p2,
+    "P8-P3": p8_p3,
+    "P8-P7": p8_p7,
     "P10": p10,
     "P12": p12,
     "PING": ping,

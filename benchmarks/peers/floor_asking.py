@@ -11,16 +11,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import attrs
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
 from benchmarks.child import say
+from benchmarks.peers import wire
 from benchmarks.peers.floor import APP_ID, FramedLink, Receive
 from benchmarks.processes import Crew
 from benchmarks.rows import Needed, Peer, Sample
@@ -29,19 +28,22 @@ from benchmarks.workloads import asking as workload
 NUMBER = struct.Struct("<Q")
 
 
-def asking(load: workload.Load) -> Peer:
+def asking(load: workload.Load, tls: bool = False) -> Peer:
     def measure(crew: Crew) -> Sample:
         loaded = attrs.asdict(load)
-        server = crew.start("server", f"{__name__}:answer", load=loaded)
+        server = crew.start("server", f"{__name__}:answer", load=loaded, tls=tls)
         port = crew.expect(server, "ready")
-        client = crew.start("client", f"{__name__}:ask", load=loaded, port=port)
+        client = crew.start(
+            "client", f"{__name__}:ask", load=loaded, port=port, tls=tls
+        )
         return workload.measure(crew, load, client)
 
     return Peer(
         name="floor",
         measure=measure,
         needs=(Needed("Twisted", module="twisted"),),
-        settings="bare Twisted, our frame header, one write per reactor turn",
+        settings=f"bare Twisted{', TLS 1.3' if tls else ''}, our frame header, one"
+        " write per reactor turn",
     )
 
 
@@ -98,7 +100,7 @@ class Answering(ServerFactory):
         return link
 
 
-def answer(load: dict[str, int]) -> None:
+def answer(load: dict[str, int], tls: bool) -> None:
     from twisted.internet import reactor
 
     loaded = workload.Load(**load)
@@ -106,17 +108,14 @@ def answer(load: dict[str, int]) -> None:
         loaded.key(number).encode(): value
         for number, value in enumerate(loaded.values())
     }
-    factory = Answering(reactor, values)
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    say("ready", cast(IPv4Address, port.getHost()).port)
+    say("ready", wire.listen(reactor, Answering(reactor, values), tls))
     reactor.run()
 
 
-def ask(load: dict[str, int], port: int) -> None:
+def ask(load: dict[str, int], port: int, tls: bool) -> None:
     async def run(reactor: Any) -> None:
         questions = Questions(lambda receivers: TurningLink(reactor, receivers))
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
-        await connectProtocol(endpoint, questions.link)
+        await wire.connect(reactor, questions.link, port, tls)
         loaded = workload.Load(**load)
         values = loaded.values()
         keys = [loaded.key(number).encode() for number in range(loaded.keys)]

@@ -16,7 +16,7 @@ CURIOUS = Bar()
 
 
 def p2(quick: bool) -> Row:
-    load = _many(quick)
+    load = many(quick)
     return Row(
         id="P2",
         title=f"get of 100 B from another process, {IN_FLIGHT} in flight, plain TCP",
@@ -34,7 +34,7 @@ def p2(quick: bool) -> Row:
 
 
 def p3(quick: bool) -> Row:
-    load = Load(in_flight=1, warmup=1_000, measured=5_000 if quick else 20_000)
+    load = one_at_a_time(quick)
     return Row(
         id="P3",
         title="get of 100 B from another process, one at a time, plain TCP; p50",
@@ -51,7 +51,7 @@ def p3(quick: bool) -> Row:
 
 
 def p6(quick: bool) -> Row:
-    load = _many(quick)
+    load = many(quick)
     redis = remote_caches.redis
     return Row(
         id="P6",
@@ -68,7 +68,11 @@ def p6(quick: bool) -> Row:
     )
 
 
-def _many(quick: bool) -> Load:
+def many(quick: bool) -> Load:
     return Load(
         in_flight=IN_FLIGHT, warmup=10_000, measured=60_000 if quick else 200_000
     )
+
+
+def one_at_a_time(quick: bool) -> Load:
+    return Load(in_flight=1, warmup=1_000, measured=5_000 if quick else 20_000)
