@@ -88,12 +88,10 @@ def chosen_rows(
 
 def rows_called(name: str) -> list[str]:
     """
-    :return: the row of this id, or all those of which it is the first part.
+    :return: the row of this id, and those that begin with it and a hyphen.
     :raises ValueError: there is none.
     """
-    if name in ROWS:
-        return [name]
-    found = [row_id for row_id in ROWS if row_id.startswith(f"{name}-")]
+    found = [row_id for row_id in ROWS if f"{row_id}-".startswith(f"{name}-")]
     if not found:
         raise ValueError(f"there is no row {name}; there are {', '.join(ROWS)}")
     return found

@@ -8,6 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.rows import Row
+from benchmarks.workloads.at_rest import (
+    p11,
+    p11_simulated,
+    p12_members,
+    p13,
+    p13_simulated,
+)
 from benchmarks.workloads.caches import p4, p5, p5_large, p5_mixed, p10, p12
 from benchmarks.workloads.p1 import p1
 from benchmarks.workloads.p7 import p7
@@ -31,6 +38,11 @@ ROWS: dict[str, Callable[[bool], Row]] = {
     "P8-P3": p8_p3,
     "P8-P7": p8_p7,
     "P10": p10,
+    "P11": p11,
+    "P11-SIM": p11_simulated,
     "P12": p12,
+    "P12-MEMBERS": p12_members,
+    "P13": p13,
+    "P13-SIM": p13_simulated,
     "PING": ping,
 }
