@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.json and not chosen.json.absolute().parent.is_dir():
         options.error(f"--json {chosen.json}: there is no such folder")
     # A SIGTERM unwinds the stack, so that each crew ends its processes.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminated)
     started_s = time.monotonic()
     facts = machine.facts()
     print(
@@ -142,7 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _terminated(signal_number: int, _frame: object) -> NoReturn:
+def terminated(signal_number: int, _frame: object) -> NoReturn:
+    """End by an exception, so that what was begun is ended, too."""
     sys.exit(128 + signal_number)
 
 

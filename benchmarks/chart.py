@@ -3,7 +3,7 @@
 ``python -m benchmarks.chart FILE.json FOLDER``: draw what a run has measured.
 
 ``ratios.svg`` has how we stand to each peer; a file for each row, such as ``P2.svg``,
-has the figures themselves.
+has the figures themselves, and so has one for each curve.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.curve_chart import curve_drawing
 from benchmarks.svg import LETTER_PX, Drawing
 
 LINE_PX, BAR_PX, MARGIN_PX, PLOT_PX = 24, 14, 16, 420
@@ -57,6 +58,8 @@ def drawings(run: dict[str, Any]) -> dict[str, str]:
         charts[row_id] = _figures(
             [peer for peer in run["peers"] if peer["id"] == row_id]
         )
+    for curve in run.get("curves", ()):
+        charts[curve["id"]] = curve_drawing(curve)
     return charts
 
 

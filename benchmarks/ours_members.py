@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -38,16 +39,28 @@ def growth(call: str, few: int, many: int) -> Peer:
     """How much longer an operation takes among many members."""
 
     def measure(crew: Crew) -> Sample:
-        took_us: list[float] = []
-        for nodes in (few, many):
-            child = crew.start(
-                f"{nodes} nodes", f"{__name__}:use", nodes=nodes, call=call
-            )
-            if not took_us:
-                crew.start_usage()
-            took_us.append(crew.expect(child, "done"))
+        took_us = [_took_us(crew, call, nodes) for nodes in (few, many)]
         return Sample(took_us[1] / took_us[0], KEYS * BATCHES, crew.usage())
 
+    return _peer(call, measure)
+
+
+def taking(call: str, nodes: int) -> Peer:
+    """How many µs an operation takes."""
+
+    def measure(crew: Crew) -> Sample:
+        return Sample(_took_us(crew, call, nodes), KEYS * BATCHES, crew.usage())
+
+    return _peer(call, measure)
+
+
+def _took_us(crew: Crew, call: str, nodes: int) -> float:
+    child = crew.start(f"{nodes} nodes", f"{__name__}:use", nodes=nodes, call=call)
+    took_us: float = crew.expect(child, "done")
+    return took_us
+
+
+def _peer(call: str, measure: Callable[[Crew], Sample]) -> Peer:
     settings = f"SimCluster, {KEYS} at once, keys of one node, time of the processor"
     return Peer(call, measure, (ours.NEEDED,), settings)
 

@@ -89,7 +89,7 @@ def serve(node_id: str, tls: str, static: list[str]) -> None:
     workload.react_to(run)
 
 
-def ask(load: dict[str, int], call: str, tls: str, static: list[str]) -> None:
+def ask(load: dict[str, Any], call: str, tls: str, static: list[str]) -> None:
     async def run(reactor: Any) -> None:
         loaded, owners = workload.Load(**load), len(static)
         node = ours.make_node(reactor, CLIENT_ID, tls, static=static)

@@ -100,7 +100,7 @@ class Answering(ServerFactory):
         return link
 
 
-def answer(load: dict[str, int], tls: bool) -> None:
+def answer(load: dict[str, Any], tls: bool) -> None:
     from twisted.internet import reactor
 
     loaded = workload.Load(**load)
@@ -112,7 +112,7 @@ def answer(load: dict[str, int], tls: bool) -> None:
     reactor.run()
 
 
-def ask(load: dict[str, int], port: int, tls: bool) -> None:
+def ask(load: dict[str, Any], port: int, tls: bool) -> None:
     async def run(reactor: Any) -> None:
         questions = Questions(lambda receivers: TurningLink(reactor, receivers))
         await wire.connect(reactor, questions.link, port, tls)

@@ -35,7 +35,7 @@ def asking(load: workload.Load) -> Peer:
     )
 
 
-def answer(load: dict[str, int]) -> None:
+def answer(load: dict[str, Any]) -> None:
     async def run(reactor: Any) -> None:
         from foolscap.pb import Tub
         from foolscap.referenceable import Referenceable
@@ -62,7 +62,7 @@ def answer(load: dict[str, int]) -> None:
     workload.react_to(run)
 
 
-def ask(load: dict[str, int], furl: str) -> None:
+def ask(load: dict[str, Any], furl: str) -> None:
     async def run(reactor: Any) -> None:
         from foolscap.pb import Tub
 

@@ -77,7 +77,7 @@ def memcached(load: workload.Load) -> Peer:
     )
 
 
-def use_redis(load: dict[str, int], port: int, command: str, way: str) -> None:
+def use_redis(load: dict[str, Any], port: int, command: str, way: str) -> None:
     async def run(reactor: Any) -> None:
         loaded = workload.Load(**load)
         connection = await _redis_with(loaded, port, way)
@@ -143,7 +143,7 @@ async def _redis_with(load: workload.Load, port: int, way: str) -> Any:
     return connection
 
 
-def use_memcached(load: dict[str, int], port: int) -> None:
+def use_memcached(load: dict[str, Any], port: int) -> None:
     async def run(reactor: Any) -> None:
         from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
         from twisted.protocols.memcache import MemCacheProtocol

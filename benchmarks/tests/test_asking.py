@@ -105,9 +105,9 @@ class AskingTests(SynchronousTestCase):
         self.assertEqual(self.refused, ["no such key"])
 
     def test_p50(self) -> None:
-        """The time of one answer is told where they come one at a time only."""
-        for in_flight, expected in ((1, True), (2, False)):
-            load = Load(in_flight, warmup=2, measured=3)
+        """The time of one answer is told where it counts only."""
+        for expected in (True, False):
+            load = Load(1, warmup=2, measured=3, by_time=expected)
             self.told.clear()
             answers = Answers(load, lambda *words: self.told.append(words))
             for _ in range(5):
@@ -198,6 +198,6 @@ class UsedTests(SynchronousTestCase):
                 return {"elapsed_s": 2.0, "p50_s": 0.00005}
 
         crew, child = cast(Crew, Told()), cast(Any, None)
-        alone = measure(crew, Load(1, 1, 10), child).value
+        alone = measure(crew, Load(1, 1, 10, by_time=True), child).value
         self.assertAlmostEqual(alone, 50.0)
         self.assertEqual(measure(crew, Load(2, 1, 10), child).value, 5.0)

@@ -38,15 +38,12 @@ class Load:
     measured: int
     keys: int = 1000
     value_bytes: int = 100
+    #: Whether the median time of one answer counts, and not answers per second.
+    by_time: bool = False
 
     @property
     def total(self) -> int:
         return self.warmup + self.measured
-
-    @property
-    def alone(self) -> bool:
-        """Whether each question waits for the answer to the one before."""
-        return self.in_flight == 1
 
     def key(self, number: int) -> str:
         return f"user:{number}"
@@ -128,12 +125,12 @@ class Answers:
         self._tell = tell
         self._count = 0
         self._started_s = 0.0
-        #: When each answer came, if they come one at a time.
+        #: When each answer came, if that counts.
         self._times_s: list[float] = []
 
     def answered(self) -> None:
         self._count += 1
-        if self._load.alone and self._count >= self._load.warmup:
+        if self._load.by_time and self._count >= self._load.warmup:
             self._times_s.append(time.perf_counter())
         if self._count == self._load.warmup:
             self._started_s = time.perf_counter()
@@ -150,13 +147,13 @@ class Answers:
 def measure(crew: Crew, load: Load, client: Child) -> Sample:
     """
     :param client: it says ``ready``, asks at once, and says ``done``.
-    :return: answers per second; the median time of one, in microseconds, if each
-        waits for the one before.
+    :return: answers per second; the median time from one to the next, in
+        microseconds, if time counts.
     """
     crew.expect(client, "ready")
     crew.start_usage()
     done = crew.expect(client, "done")
-    value = done["p50_s"] * 1e6 if load.alone else load.measured / done["elapsed_s"]
+    value = done["p50_s"] * 1e6 if load.by_time else load.measured / done["elapsed_s"]
     return Sample(value=value, operations=load.total, usage=crew.usage())
 
 

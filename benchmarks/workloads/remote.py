@@ -75,4 +75,5 @@ def many(quick: bool) -> Load:
 
 
 def one_at_a_time(quick: bool) -> Load:
-    return Load(in_flight=1, warmup=1_000, measured=5_000 if quick else 20_000)
+    measured = 5_000 if quick else 20_000
+    return Load(in_flight=1, warmup=1_000, measured=measured, by_time=True)
