@@ -3,7 +3,8 @@
 ``python -m benchmarks.chart FILE.json FOLDER``: draw what a run has measured.
 
 ``ratios.svg`` has how we stand to each peer; a file for each row, such as ``P2.svg``,
-has the figures themselves, and so has one for each curve.
+has the figures themselves, and so has one for each curve. ``ratios.txt`` is a table in
+reStructuredText.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import rst
 from benchmarks.curve_chart import curve_drawing
 from benchmarks.svg import LETTER_PX, Drawing
 
@@ -41,6 +43,8 @@ def main(arguments: list[str]) -> int:
     for name, text in charts.items():
         (folder / f"{name}.svg").write_text(text)
         print(folder / f"{name}.svg")
+    if run["rows"]:
+        (folder / "ratios.txt").write_text(rst.table(run["rows"]))
     return 0
 
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.chart import MET, MISSED, UNJUDGED, drawings, main
+from benchmarks.rst import table
 from benchmarks.svg import Drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,6 +24,9 @@ def line(**changed: Any) -> dict[str, Any]:
         "id": "P2",
         "way": "cache.get",
         "peer": "memcached",
+        "ours": 2000.0,
+        "theirs": 1000.0,
+        "unit": "gets/s",
         "ratio": 2.0,
         "spread": 0.1,
         "better": "higher",
@@ -101,6 +105,22 @@ class FigureTests(SynchronousTestCase):
         self.assertGreater(box[1], 0)
 
 
+class TableTests(SynchronousTestCase):
+    """The table for the documentation."""
+
+    def test_table(self) -> None:
+        """A line has both figures, their ratio, and whether the bar is met."""
+        told = table([line(), line(ratio=0.5, met=False, better="lower")])
+        self.assertIn("     - 2,000\n     - 1,000\n     - gets/s\n", told)
+        self.assertIn("     - 2 ± 10%\n     - ≥ 1\n     - met\n", told)
+        self.assertIn("     - 0.5 ± 10%\n     - ≤ 1\n     - **missed**\n", told)
+
+    def test_no_peer(self) -> None:
+        """A figure that stands alone has its spread itself."""
+        told = table([line(ratio=None, theirs=None, peer=None, bar=None, met=None)])
+        self.assertIn("     -\n     - 2,000 ± 10%\n     -\n     - gets/s\n", told)
+
+
 class SvgTests(SynchronousTestCase):
     """The writer."""
 
@@ -128,7 +148,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(main([str(source), str(folder / "charts")]), 0)
         self.assertEqual(
             sorted(path.name for path in (folder / "charts").iterdir()),
-            ["P2.svg", "ratios.svg"],
+            ["P2.svg", "ratios.svg", "ratios.txt"],
         )
 
     def test_no_run(self) -> None:
