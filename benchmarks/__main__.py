@@ -125,9 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
         for row in rows:
             row.require()
         for row in rows:
-            samples = play(row, rounds, announce)
+            row_rounds = min(rounds, row.rounds_max or rounds)
+            samples = play(row, row_rounds, announce)
             played.append((row, samples))
-            print(report.table(row, samples, rounds), end="\n\n", flush=True)
+            print(report.table(row, samples, row_rounds), end="\n\n", flush=True)
     except (MissingPackage, MeasurementFailed) as error:
         announce(f"error: {error}")
         return 1

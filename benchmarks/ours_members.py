@@ -15,7 +15,7 @@ from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 
 from benchmarks import ours
 from benchmarks.child import fail, say
@@ -25,6 +25,7 @@ from benchmarks.rows import Peer, Sample
 
 if TYPE_CHECKING:
     from mycorrizal import Mycorrizal
+    from mycorrizal.testing import SimCluster
 
 BUCKET = "bench"
 VALUE = bytes(100)
@@ -35,62 +36,83 @@ LOCAL_GET, GET, PUT = "get here", "get", "put"
 CALLS = (LOCAL_GET, GET, PUT)
 
 
-def growth(call: str, few: int, many: int) -> Peer:
-    """How much longer an operation takes among many members."""
+def growth(few: int, many: int) -> Peer:
+    """How much longer an operation takes among many members, that which grows most."""
 
     def measure(crew: Crew) -> Sample:
-        took_us = [_took_us(crew, call, nodes) for nodes in (few, many)]
-        return Sample(took_us[1] / took_us[0], KEYS * BATCHES, crew.usage())
+        fewer, more = (_took_us(crew, nodes) for nodes in (few, many))
+        grown = max(more[call] / fewer[call] for call in CALLS)
+        return Sample(grown, KEYS * BATCHES * len(CALLS), crew.usage())
 
-    return _peer(call, measure)
+    return _peer("the worst of " + ", ".join(CALLS), measure)
 
 
 def taking(call: str, nodes: int) -> Peer:
     """How many µs an operation takes."""
 
     def measure(crew: Crew) -> Sample:
-        return Sample(_took_us(crew, call, nodes), KEYS * BATCHES, crew.usage())
+        took_us = _took_us(crew, nodes)
+        return Sample(took_us[call], KEYS * BATCHES * len(CALLS), crew.usage())
 
     return _peer(call, measure)
 
 
-def _took_us(crew: Crew, call: str, nodes: int) -> float:
-    child = crew.start(f"{nodes} nodes", f"{__name__}:use", nodes=nodes, call=call)
-    took_us: float = crew.expect(child, "done")
+def _took_us(crew: Crew, nodes: int) -> dict[str, float]:
+    child = crew.start(f"{nodes} nodes", f"{__name__}:use", nodes=nodes)
+    took_us: dict[str, float] = crew.expect(child, "done")
     return took_us
 
 
-def _peer(call: str, measure: Callable[[Crew], Sample]) -> Peer:
+def _peer(name: str, measure: Callable[[Crew], Sample]) -> Peer:
     settings = f"SimCluster, {KEYS} at once, keys of one node, time of the processor"
-    return Peer(call, measure, (ours.NEEDED,), settings)
+    return Peer(name, measure, (ours.NEEDED,), settings)
 
 
-def use(nodes: int, call: str) -> None:
+def use(nodes: int) -> None:
     """
-    :param call: one of `CALLS`; says how many µs one takes.
+    Say how many µs each of `CALLS` takes.
     """
     cluster = formed(nodes)
-    client, owner = cluster[0], cluster[0 if call == LOCAL_GET else 1]
-    cache = client.cache()
+    cache = cluster[0].cache()
     cluster.result_of(cache.create_bucket(BUCKET, replicas=0))
     cluster.advance(SETTLING_S)
-    keys = keys_of(owner)
-    for key in keys:
+    here, there = keys_of(cluster[0]), keys_of(cluster[1])
+    for key in (*here, *there):
         cluster.result_of(cache.put(BUCKET, key, VALUE))
+
+    def get(key: str) -> Deferred[Any]:
+        return cache.get(BUCKET, key)
+
+    def put(key: str) -> Deferred[Any]:
+        return cache.put(BUCKET, key, VALUE)
+
+    took_us = {
+        LOCAL_GET: timed(cluster, get, here, VALUE),
+        GET: timed(cluster, get, there, VALUE),
+        PUT: timed(cluster, put, there, 1),
+    }
+    say("done", took_us)
+    signal.pause()
+
+
+def timed(
+    cluster: SimCluster,
+    ask: Callable[[str], Deferred[Any]],
+    keys: list[str],
+    right: object,
+) -> float:
+    """
+    :param right: what each is answered.
+    :return: how many µs of the processor one takes, the median of many batches.
+    """
     took_us = []
     for _ in range(BATCHES):
         started_s = time.process_time()
-        answers: list[Any]
-        if call == PUT:
-            answers = [cache.put(BUCKET, key, VALUE) for key in keys]
-        else:
-            answers = [cache.get(BUCKET, key) for key in keys]
-        found = cluster.result_of(gatherResults(answers))
-        took_us.append((time.process_time() - started_s) / KEYS * 1e6)
-        if found != [1 if call == PUT else VALUE] * KEYS:
+        found = cluster.result_of(gatherResults([ask(key) for key in keys]))
+        took_us.append((time.process_time() - started_s) / len(keys) * 1e6)
+        if found != [right] * len(keys):
             fail("it does not hold what was put")
-    say("done", median(took_us))
-    signal.pause()
+    return median(took_us)
 
 
 def keys_of(owner: Mycorrizal) -> list[str]:
