@@ -72,10 +72,9 @@ def chosen_rows(
     """
     :raises ValueError: in a sentence, for a row or a peer that does not exist.
     """
-    ids = [row_id.upper() for row_id in only] if only else list(ROWS)
-    for row_id in ids:
-        if row_id not in ROWS:
-            raise ValueError(f"there is no row {row_id}; there are {', '.join(ROWS)}")
+    ids = list(ROWS)
+    if only:
+        ids = [row_id for name in only for row_id in rows_called(name.upper())]
     rows = [ROWS[row_id](quick) for row_id in ids]
     known = {"ours", *(rival.peer.name for row in rows for rival in row.rivals)}
     for name in peers or ():
@@ -85,6 +84,17 @@ def chosen_rows(
             )
     narrowed = [row.narrowed(frozenset(peers) if peers else None) for row in rows]
     return [row for row in narrowed if row.peers]
+
+
+def rows_called(name: str) -> list[str]:
+    """
+    :return: the row of this id, and those that begin with it and a hyphen.
+    :raises ValueError: there is none.
+    """
+    found = [row_id for row_id in ROWS if f"{row_id}-".startswith(f"{name}-")]
+    if not found:
+        raise ValueError(f"there is no row {name}; there are {', '.join(ROWS)}")
+    return found
 
 
 def announce(text: str) -> None:
@@ -102,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.json and not chosen.json.absolute().parent.is_dir():
         options.error(f"--json {chosen.json}: there is no such folder")
     # A SIGTERM unwinds the stack, so that each crew ends its processes.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminated)
     started_s = time.monotonic()
     facts = machine.facts()
     print(
@@ -115,9 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
         for row in rows:
             row.require()
         for row in rows:
-            samples = play(row, rounds, announce)
+            row_rounds = min(rounds, row.rounds_max or rounds)
+            samples = play(row, row_rounds, announce)
             played.append((row, samples))
-            print(report.table(row, samples, rounds), end="\n\n", flush=True)
+            print(report.table(row, samples, row_rounds), end="\n\n", flush=True)
     except (MissingPackage, MeasurementFailed) as error:
         announce(f"error: {error}")
         return 1
@@ -132,7 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _terminated(signal_number: int, _frame: object) -> NoReturn:
+def terminated(signal_number: int, _frame: object) -> NoReturn:
+    """End by an exception, so that what was begun is ended, too."""
     sys.exit(128 + signal_number)
 
 

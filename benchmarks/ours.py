@@ -174,11 +174,11 @@ def make_node(reactor: Any, node_id: str, tls: str, static: list[str]) -> Mycorr
     return Mycorrizal(reactor, config)
 
 
-def own_address(node: Mycorrizal) -> str:
+def own_address(node: Mycorrizal, node_id: str = RECEIVER_ID) -> str:
     """
     :return: where a node that listens on port 0 is reached, ``HOST:PORT``.
     """
-    return next(str(each.address) for each in node.nodes() if each.id == RECEIVER_ID)
+    return next(str(each.address) for each in node.nodes() if each.id == node_id)
 
 
 def react_to(run: Any) -> None:

@@ -194,6 +194,15 @@ class Crew:
             time.sleep(LOOK_INTERVAL_S / 10)
         return path.read_bytes()
 
+    def wait(self, seconds: float) -> None:
+        """
+        Let the crew alone for so long.
+        """
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            self.check(f"{seconds:g} s to pass")
+            time.sleep(min(left_s, LOOK_INTERVAL_S))
+
     def check(self, awaited: str) -> None:
         """
         :raises MeasurementFailed: if a child died, or the time is over.

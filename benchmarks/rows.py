@@ -166,6 +166,8 @@ class Row:
     bar: Bar = Bar()
     #: After so long one measurement of one peer is given up.
     timeout_s: float = 60.0
+    #: A row that takes long and varies little is played so often at most.
+    rounds_max: int | None = None
 
     def narrowed(self, names: frozenset[str] | None) -> Row:
         """

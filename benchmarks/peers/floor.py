@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, ServerFactory
 from zope.interface import implementer
 
 from benchmarks.child import fail, say
+from benchmarks.peers import wire
 from benchmarks.processes import Crew
 from benchmarks.rows import Needed, Peer, Sample
 from benchmarks.workloads import one_way as workload
@@ -32,31 +32,29 @@ APP_ID = b"bench"
 Receive = Callable[[bytes], None]
 
 
-def one_way(load: workload.Load) -> Peer:
+def one_way(load: workload.Load, tls: bool = False) -> Peer:
     def measure(crew: Crew) -> Sample:
-        return workload.measure(crew, load, __name__)
+        return workload.measure(crew, load, __name__, tls=tls)
 
     return Peer(
         name="floor",
         measure=measure,
         needs=(Needed("Twisted", module="twisted"),),
-        settings="bare Twisted, our frame header, one write per reactor turn,"
-        " paced by IPushProducer",
+        settings=f"bare Twisted{', TLS 1.3' if tls else ''}, our frame header, one"
+        " write per reactor turn, paced by IPushProducer",
     )
 
 
-def receive(load: dict[str, int]) -> None:
+def receive(load: dict[str, int], tls: bool) -> None:
     from twisted.internet import reactor
 
     take = workload.arrivals(workload.Load(**load))
-    port = reactor.listenTCP(0, Accepting(reactor, take), interface="127.0.0.1")
-    say("ready", cast(IPv4Address, port.getHost()).port)
+    say("ready", wire.listen(reactor, Accepting(reactor, take), tls))
     reactor.run()
 
 
-def send(load: dict[str, int], address: int) -> None:
+def send(load: dict[str, int], address: int, tls: bool) -> None:
     from twisted.internet import reactor
-    from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 
     def connected(link: FramedLink) -> None:
         say("ready")
@@ -65,10 +63,8 @@ def send(load: dict[str, int], address: int) -> None:
     def failed(failure: Any) -> None:
         fail(failure.getErrorMessage())
 
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", address)
-    connectProtocol(endpoint, FramedLink(reactor, {})).addCallback(
-        connected
-    ).addErrback(failed)
+    link = FramedLink(reactor, {})
+    wire.connect(reactor, link, address, tls).addCallback(connected).addErrback(failed)
     reactor.run()
 
 

@@ -21,6 +21,13 @@ class OptionTests(SynchronousTestCase):
         (row,) = chosen_rows(["p1"], ["floor"], quick=True)
         self.assertEqual([peer.name for peer in row.peers], ["floor"])
 
+    def test_family(self) -> None:
+        """The first part of some ids means all those rows."""
+        rows = chosen_rows(["p8", "P7"], ["ours"], quick=True)
+        self.assertEqual(
+            [row.id for row in rows], ["P8-P1", "P8-P2", "P8-P3", "P8-P7", "P7"]
+        )
+
     def test_unknown(self) -> None:
         """A row or peer that does not exist is told, with those that do."""
         error = self.assertRaises(ValueError, chosen_rows, ["P99"], None, True)

@@ -97,6 +97,26 @@ class P1Tests(SynchronousTestCase):
         self.assertEqual((row.rivals, row.bar.must, row.unit), ((), 50.0, "ms"))
         self.assertIs(row.better, Better.LOWER)
 
+    def test_encrypted_rows(self) -> None:
+        """With TLS, the same rows stand beside the floor with TLS, and Foolscap."""
+        bars = {
+            row_id: [
+                (rival.peer.name, rival.bar.must, rival.bar.aim)
+                for rival in ROWS[f"P8-{row_id}"](True).rivals
+            ]
+            for row_id in ("P1", "P2", "P3", "P7")
+        }
+        rates, times = ("floor", 0.7, 0.9), ("floor", 1.43, 1.11)
+        self.assertEqual(bars["P1"], [rates])
+        self.assertEqual(bars["P2"], [rates, ("foolscap", 3.0, None)])
+        self.assertEqual(bars["P3"], [times, ("foolscap", None, None)])
+        self.assertEqual(bars["P7"], [rates])
+        for row_id in bars:
+            row = ROWS[f"P8-{row_id}"](True)
+            self.assertIn("TLS 1.3", row.title)
+            for peer in row.ours:
+                self.assertIn("tls=auto", peer.settings)
+
     def test_narrowed(self) -> None:
         """Only the chosen peers play, and `ours` means all of our ways."""
         row = ROWS["P1"](True).narrowed(frozenset({"ours", "floor"}))
