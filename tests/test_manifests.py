@@ -10,7 +10,9 @@ from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal import Config
+from mycorrizal.http_options import read_http
 from mycorrizal.nodosum.discovery import DnsSdDiscovery
+from mycorrizal.pulse.web.health import PROBES
 from mycorrizal.testing import SimNameServer, World
 from tests.pages import ROOT
 from tests.places import fresh_path
@@ -38,6 +40,28 @@ class KubernetesTests(SynchronousTestCase):
         config = Config.from_sources(environment=environment)
         self.assertEqual(config.dns_sd, ("_cluster._tcp.shop",))
         self.assertEqual(config.node_id, "shop-7d4b9c")
+
+    def test_probes(self) -> None:
+        """Each probe asks the port that the node serves for what it answers there."""
+        served = read_http(value_of(r"_HTTP\n +value: (\S+)"), "/own/http-token")
+        assert served is not None
+        self.assertFalse(served.private)
+        port = value_of(r"name: http, containerPort: (\d+)")
+        self.assertEqual(served.port, int(port))
+        asked = re.findall(
+            r"(\w+)Probe:\n +httpGet: \{path: /(\w+), port: http", MANIFEST
+        )
+        self.assertEqual(asked, [("liveness", "livez"), ("readiness", "readyz")])
+        self.assertEqual(len(asked), MANIFEST.count("Probe:"))
+        self.assertLessEqual({path for _, path in asked}, set(PROBES))
+
+    def test_files(self) -> None:
+        """Each file that a setting names is put there before the node starts."""
+        named = re.findall(r"_FILE\n +value: /own/(\S+)", MANIFEST)
+        put = value_of(r'\[install, -m, "600", (.+), /own\]').split(", ")
+        self.assertEqual(put, [f"/secret/{name}" for name in named])
+        for name in named:
+            self.assertIn(f"--from-file={name}", MANIFEST)
 
     def test_service(self) -> None:
         """It is headless, tells of pods that are not ready, and has the name's port."""

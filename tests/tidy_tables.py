@@ -28,6 +28,7 @@ HOUSES = ("mycorrizal.mycel", "mycorrizal.cytoplasm", "mycorrizal.hypha")
 SHELLS = (
     "__init__.py",
     "keys.py",
+    "log_lines.py",
     "reloading.py",
     "runtime.py",
     "service.py",

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger, textFileLogObserver
+from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
@@ -25,6 +25,7 @@ from mycorrizal.consul_options import ConsulOptions, option_of
 from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.http_options import HttpOptions
+from mycorrizal.log_lines import choose_format
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.reloading import reloading_of
 from mycorrizal.runtime import Entropy, follow_monotonic_time
@@ -223,8 +224,7 @@ class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options)
         except ConfigError as error:
             leave(EXIT_USAGE, self._sentence(error))
         self.config = config
-        if not any(argument.startswith("--log-fo") for argument in sys.argv):
-            self._log_as_text()
+        choose_format(getattr(self, "parent", None), sys.argv)
 
     def _sentence(self, error: ConfigError) -> str:
         """An error, with the option's name in place of the setting's."""
@@ -235,13 +235,6 @@ class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options)
             return f"{option_of(error.field)}: {error.problem}"
         option = _OPTIONS.get(setting, setting).replace("_", "-")
         return f"--{option}{error.field.removeprefix(setting)}: {error.problem}"
-
-    def _log_as_text(self) -> None:
-        # twist writes JSON where stdout is no terminal; people read ours.
-        parent = getattr(self, "parent", None)
-        if parent is not None:
-            parent["fileLogObserverFactory"] = textFileLogObserver
-            parent["logFormat"] = "text"
 
 
 for _kind in (ConsulOptions, DnsOptions, HttpOptions, TlsOptions, Options):

@@ -270,13 +270,21 @@ def test_log(crew: Crew) -> None:
 
 
 def test_log_as_json(crew: Crew) -> None:
-    """Who asks for JSON gets JSON."""
+    """Who asks for JSON gets an object on each line, and nothing else."""
     node = crew.twist("--listen", "127.0.0.1:0", twist=["--log-format", "json"])
     node.wait_for("Ready")
     node.terminate()
     node.wait_ended()
-    events = [json.loads(record) for record in node.log.split("\x1e") if record]
-    assert any(event.get("cluster") == "mycorrizal" for event in events)
+    events = [json.loads(line) for line in node.log.splitlines()]
+    for event in events:
+        assert event.keys() == {"time", "level", "namespace", "text", "fields"}
+    (first,) = [event for event in events if "cluster" in event["fields"]]
+    assert first["fields"]["cluster"] == "mycorrizal"
+    assert first["namespace"] == "mycorrizal.tap.NodeService"
+    assert (events[-1]["level"], events[-1]["text"]) == (
+        "info",
+        "Main loop terminated.",
+    )
 
 
 def test_log_file(crew: Crew) -> None:

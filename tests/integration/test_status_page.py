@@ -100,6 +100,9 @@ def test_a_death_is_seen(crew: Crew, browser: Browser) -> None:
     for node in ("n0", "n1", "n2"):
         browser.wait(f"{state_of(node)} === 'alive'")
     browser.wait("document.querySelectorAll('#picture line.up').length === 3")
+    browser.wait(
+        "/gets \\d.*, puts \\d/.test(document.querySelector('figcaption').textContent)"
+    )
     browser.run("window.unloaded = false; 0")
     photographed(browser, "light")
     pages.nodes[2].kill()
@@ -117,7 +120,7 @@ def test_a_death_is_seen(crew: Crew, browser: Browser) -> None:
         ("dead-phone", 390, False),
     ):
         browser.look(width, 900, dark=dark)
-        browser.wait("document.querySelectorAll('.uplot').length === 5")
+        browser.wait("document.querySelectorAll('.uplot').length === 7")
         # Nothing is wider than the window, charts included.
         browser.wait("document.documentElement.scrollWidth <= innerWidth")
         browser.wait(

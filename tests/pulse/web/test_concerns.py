@@ -53,9 +53,19 @@ class ConcernTests(SynchronousTestCase):
         self.assertEqual(
             self.texts(report(under_replicated=3)), ["3 copies are missing"]
         )
+        self.assertEqual(self.texts(report(under_replicated=1)), ["1 copy is missing"])
         self.assertEqual(self.texts(report("a", peer("b", queued_bytes=5))), [])
         slow = report("a", peer("b", queued_bytes=QUEUED_BYTES))
         self.assertEqual(self.texts(slow), ["1.0 MiB wait to go to b"])
+
+    def test_moving_slots(self) -> None:
+        """Slots that change hands are told as such, and not as missing copies."""
+        own = report(under_replicated=158, moving=158)
+        self.assertEqual(self.texts(own), ["158 slots change hands"])
+        own = report(under_replicated=3, moving=1)
+        self.assertEqual(
+            self.texts(own), ["1 slot changes hands", "2 copies are missing"]
+        )
 
     def test_between_others(self) -> None:
         """A link that two others miss is told once."""

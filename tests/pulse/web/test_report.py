@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.pulse.web.report import decode, encode
-from tests.pulse.web.worlds import WebTestCase
+from tests.pulse.web.worlds import WebTestCase, reports_of
 
 
 class ReportTests(WebTestCase):
@@ -25,6 +25,21 @@ class ReportTests(WebTestCase):
         payload = encode(self.http.report())
         for bad in (b"", b"\xc0", payload[:-1], payload + b"x", b"\x91" * 5000):
             self.assertRaises(RemoteProtocolError, decode, bad)
+
+    def test_death_of_an_empty_node(self) -> None:
+        """When a node dies that held nothing, slots move and no copy is missing."""
+        moved: list[int] = []
+
+        def settled() -> bool:
+            reports = [reports_of(self.cluster, number).report() for number in (0, 1)]
+            self.assertEqual([each.missing for each in reports], [0, 0])
+            moved.append(sum(each.moving for each in reports))
+            return self.cluster.converged()
+
+        self.cluster.crash(2)
+        self.cluster.until(settled)
+        self.assertGreater(max(moved), 0)
+        self.assertEqual(moved[-1], 0)
 
     def test_reads_and_writes(self) -> None:
         """Gets and puts are those of all buckets."""

@@ -70,13 +70,16 @@ class Repair:
         Of a slot that is about to be this node's, or whose copies it has not
         fetched yet, it knows only that there may be some: each counts as one.
         """
-        unknown = self._claims.wanted | self._claims.unsettled
-        return unknown.bit_count() + sum(
+        return self.moving() + sum(
             bucket.store.count(slot)
             for bucket in self._buckets.by_name.values()
             for _, slots in self._behind(bucket)
             for slot in slots_of(slots)
         )
+
+    def moving(self) -> int:
+        """The slots that are about to be this node's, or not fetched yet."""
+        return (self._claims.wanted | self._claims.unsettled).bit_count()
 
     def doubled(self) -> bool:
         """Whether of all that is here there is, or should be, another copy."""

@@ -116,11 +116,14 @@
     id("bucket-rows").replaceChildren(...(board.buckets.length ? board.buckets.map(bucketRow)
       : [empty("There are no buckets yet.", 10)]));
     id("events").replaceChildren(...board.happenings.slice().reverse().map(eventRow));
-    if (board.sample) { add(board.sample); redraw(); }
+    if (board.sample) { add({ ...board.sample, total: board.total }); redraw(); }
   };
 
   // -- charts -------------------------------------------------------------------
   const CHARTS = [
+    { title: "Whole cluster: cache", format: (v) => `${number(v, 1)}/s`,
+      lines: [["gets", "gets_per_s"], ["puts", "puts_per_s"]], whole: true },
+    { title: "Whole cluster: sent", format: (v) => `${bytes(v)}/s`, lines: [["bytes", "bytes_per_s"]], whole: true },
     { title: "Cache", format: (v) => `${number(v, 1)}/s`, lines: [["gets", "gets_per_s"], ["puts", "puts_per_s"]] },
     { title: "Frames", format: (v) => `${number(v, 1)}/s`, lines: [["in", "frames_in_per_s"], ["out", "frames_out_per_s"]] },
     { title: "Bytes", format: (v) => `${bytes(v)}/s`, lines: [["in", "bytes_in_per_s"], ["out", "bytes_out_per_s"]] },
@@ -133,8 +136,10 @@
     samples.push(sample);
     if (samples.length > SAMPLES_MAX) samples = samples.slice(-SAMPLES_MAX);
   };
+  // Of the whole cluster there is nothing from before somebody looked on.
+  const value = (chart, sample, field) => (chart.whole ? sample.total?.[field] ?? null : sample[field]);
   const data = (chart) => [samples.map((each) => each.at),
-    ...chart.lines.map(([, field]) => samples.map((each) => each[field]))];
+    ...chart.lines.map(([, field]) => samples.map((each) => value(chart, each, field)))];
   const drawn = [];
   const build = () => {
     drawn.splice(0).forEach(({ plot }) => plot.destroy());
@@ -171,8 +176,10 @@
     const last = samples[samples.length - 1];
     for (const { chart, plot, now } of drawn) {
       plot.setData(data(chart));
-      now.textContent = last ? chart.lines.map(([label, field]) => `${label} ${last[field] === null
-        ? none : chart.format(last[field])}`).join(", ") : "";
+      now.textContent = last ? chart.lines.map(([label, field]) => {
+        const found = value(chart, last, field);
+        return `${label} ${found === null ? none : chart.format(found)}`;
+      }).join(", ") : "";
     }
   };
   build();

@@ -14,6 +14,7 @@ from mycorrizal.pulse.web.happenings import Happening
 from mycorrizal.pulse.web.pace import Sample, rate_per_s
 from mycorrizal.pulse.web.report import Report
 from mycorrizal.pulse.web.survey import Heard
+from mycorrizal.pulse.web.total import Total, total_of
 
 #: Nodes that the page draws; the table has no more either.
 NODES_MAX = 256
@@ -91,6 +92,7 @@ class Board(msgspec.Struct):
     buckets: list[BucketRow]
     happenings: list[Happening]
     sample: Sample | None
+    total: Total | None
     under_replicated: int
 
 
@@ -126,6 +128,7 @@ def board(
         buckets=_buckets(reports),
         happenings=list(happenings),
         sample=sample,
+        total=total_of([own, *heard.values()], now),
         under_replicated=sum(report.under_replicated for report in reports),
     )
 

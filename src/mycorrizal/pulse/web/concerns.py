@@ -125,11 +125,18 @@ def _of_one_way_links(own: Report, others: Mapping[str, Report]) -> Iterator[Con
 
 
 def _of_copies(reports: list[Report]) -> Iterator[Concern]:
-    missing = sum(report.under_replicated for report in reports)
+    moving = sum(report.moving for report in reports)
+    missing = sum(report.missing for report in reports)
+    if moving:
+        yield Concern(
+            WARN,
+            "1 slot changes hands" if moving == 1 else f"{moving} slots change hands",
+            "Seconds after nodes came or went this is over; stop no other until then.",
+        )
     if missing:
         yield Concern(
             WARN,
-            f"{missing} copies are missing",
+            "1 copy is missing" if missing == 1 else f"{missing} copies are missing",
             "They are being made; if that does not end, add memory or nodes.",
         )
 

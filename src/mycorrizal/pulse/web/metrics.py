@@ -41,7 +41,12 @@ _GAUGES: Final = (
     ("requests_serving", "Requests being answered now.", "calls_served_now"),
     ("send_queue_bytes", "Bytes that wait to be sent to other nodes.", "queued_bytes"),
     ("slots_primary", "Slots the node is primary of, of 1024.", "slots"),
-    ("under_replicated", "Copies missing, as far as is known.", "under_replicated"),
+    (
+        "under_replicated",
+        "Copies that are missing, and slots that are moving: 0 when all is in place.",
+        "under_replicated",
+    ),
+    ("slots_moving", "Slots to be the node's, or not fetched yet.", "moving"),
     ("cache_operations_pending", "Operations for other nodes.", "operations"),
     ("cache_loads_pending", "Loads that callers wait for.", "loads"),
 )

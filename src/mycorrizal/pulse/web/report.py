@@ -64,7 +64,9 @@ class Report(msgspec.Struct):
 
     :ivar slots: That it is primary of.
     :ivar calls: That it has made, those of its own links included.
-    :ivar under_replicated: Copies that are missing, as far as it knows.
+    :ivar under_replicated: Copies that are missing, as far as it knows, and
+        `moving`, of each of which it can't know.
+    :ivar moving: Slots that are about to be its own, or not fetched yet.
     :ivar suspicion: How badly it was held up lately, 0 to 7.
     """
 
@@ -91,6 +93,12 @@ class Report(msgspec.Struct):
     loads: int
     peers: Annotated[list[PeerReport], Meta(max_length=PEERS_MAX)]
     buckets: Annotated[list[BucketReport], Meta(max_length=BUCKETS_MAX)]
+    moving: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Copies that owners of its slots are known to lack."""
+        return max(0, self.under_replicated - self.moving)
 
     @property
     def gets(self) -> int:
@@ -177,6 +185,7 @@ class Reporter:
             loads=mycel.cache.loads_under_way,
             peers=[self._peer(peer) for peer in known[:PEERS_MAX]],
             buckets=[self._bucket(each) for _, each in settings],
+            moving=mycel.moves.repair.moving(),
         )
 
     def _peer(self, peer: Peer) -> PeerReport:
