@@ -25,6 +25,7 @@ from mycorrizal.consul_options import ConsulOptions, option_of
 from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.http_options import HttpOptions
+from mycorrizal.key_options import KeyOptions
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.reloading import reloading_of
 from mycorrizal.runtime import Entropy, follow_monotonic_time
@@ -55,7 +56,9 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options):
+class Options(
+    ConsulOptions, DnsOptions, HttpOptions, KeyOptions, TlsOptions, usage.Options
+):
     """
     The options of ``twist mycorrizal``.
 
@@ -114,14 +117,6 @@ class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options)
         [default: mycorrizal]
         """
         self._settings["cluster_name"] = name
-
-    def opt_secret_file(self, path: str) -> None:
-        """
-        A file with the cluster's secret, as `pulse secret new` prints it. May
-        be repeated: the first signs, all are accepted. [default: the one in
-        the state directory, which is made if there is none]
-        """
-        self._add("secret_files", path)
 
     def opt_hello(self, mode: str) -> None:
         """

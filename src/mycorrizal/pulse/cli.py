@@ -11,7 +11,6 @@ import sys
 import click
 import msgspec
 
-from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
 from mycorrizal.pulse.bucket_commands import COMMANDS
 from mycorrizal.pulse.cache_commands import cache
@@ -29,10 +28,10 @@ from mycorrizal.pulse.messages import (
     RoundTrip,
     Status,
 )
-from mycorrizal.pulse.options import Command, Group, common_options, read_data
+from mycorrizal.pulse.options import Group, common_options, read_data
+from mycorrizal.pulse.secret_commands import secret
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
 from mycorrizal.pulse.topology_command import topology
-from mycorrizal.runtime import Entropy
 from mycorrizal.version import __version__
 
 
@@ -114,23 +113,6 @@ def leave(session: Session, node_id: str) -> None:
     session.say(f"{render.printable(node_id)} was asked to leave", {"node_id": node_id})
 
 
-@pulse.group(cls=Group)
-def secret() -> None:
-    """Make secrets."""
-
-
-@secret.command(cls=Command, plain=True)
-@click.pass_obj
-def new(session: Session) -> None:
-    """
-    Print a fresh secret and nothing else.
-
-    Keep it to yourself: (umask 077; pulse secret new > FILE)
-    """
-    made = new_secret(Entropy().token_bytes(32))
-    session.say(made, {"secret": made})
-
-
 @pulse.command(plain=True)
 @click.pass_obj
 def demo(session: Session) -> None:
@@ -142,7 +124,7 @@ def demo(session: Session) -> None:
 
 for _command in COMMANDS:
     cache.add_command(_command)
-for _shown in (cache, check, completion, doctor, events, explain, topology):
+for _shown in (cache, check, completion, doctor, events, explain, secret, topology):
     pulse.add_command(_shown)
 
 

@@ -57,12 +57,7 @@ class Gathering:
 
     def ask(self, asked: AskAll) -> Deferred[FromAll]:
         """Ask every member, and this node."""
-        try:
-            question = decode_question(asked.question)
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(str(error)) from None
-        if not isinstance(question, READING):
-            raise LocalProtocolError("this can't be asked of all nodes at once")
+        question = asked_of_all(asked)
         if not asked.pause_s:
             return self._ask(question, asked.question)
         pause: Deferred[None] = Deferred(lambda _: timer.cancel())
@@ -108,6 +103,21 @@ class Gathering:
             answered(FromOne(node_id, None, "has no link to the node that was asked"))
         elif not self._channel.call(link, payload, replied, ends_at):
             answered(FromOne(node_id, None, "the link is busy"))
+
+
+def asked_of_all(asked: AskAll) -> Question:
+    """
+    The question that all are to be asked.
+
+    :raises LocalProtocolError: It is none, or it would change something.
+    """
+    try:
+        question = decode_question(asked.question)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(str(error)) from None
+    if not isinstance(question, READING):
+        raise LocalProtocolError("this can't be asked of all nodes at once")
+    return question
 
 
 def events(recorder: Recorder, asked: AskEvents) -> Events:

@@ -51,6 +51,7 @@ from mycorrizal.pulse.messages import (
     decode_question,
     encode,
 )
+from mycorrizal.pulse.permission import Permission
 from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
 from mycorrizal.version import __version__
@@ -84,6 +85,7 @@ class PulseServer:
         self._links = LinkSurvey(nodosum, self._channel)
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
+        self._permission = Permission(self._runtime, nodosum.config.keys)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -94,13 +96,15 @@ class PulseServer:
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A question came."""
         question = decode_question(payload)
-        answered: Deferred[Any]
-        if isinstance(question, AskWatch):
-            answered = maybeDeferred(self._watches.ask, question, call_id, link)
-        else:
-            answered = maybeDeferred(self.answer, question)
+        answered = maybeDeferred(self._permitted, question, call_id, link)
         answered.addErrback(self._failed)
         answered.addCallback(self._reply, call_id, link)
+
+    def _permitted(self, question: Question, call_id: int, link: Link) -> Any:
+        self._permission.check(question, link)
+        if isinstance(question, AskWatch):
+            return self._watches.ask(question, call_id, link)
+        return self.answer(question)
 
     def _reply(self, reply: Reply, call_id: int, link: Link) -> None:
         if link.closed:
