@@ -16,6 +16,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskEvents,
     AskExplain,
+    AskKeys,
     AskVitals,
 )
 from mycorrizal.pulse.messages import (
@@ -56,6 +57,7 @@ NEEDED: list[tuple[Question, str]] = [
     (AskVitals(), "CLUSTER:status:READ"),
     (Echo(), "CLUSTER:status:READ"),
     (AskEvents(), "CLUSTER:events:READ"),
+    (AskKeys(), "CLUSTER:keys:READ"),
     (AskAll(encode(AskStatus())), "CLUSTER:status:READ"),
     (AskAll(encode(AskExplain("b", "k"))), "CACHE:b:READ"),
     (AskLeave("n1"), "CLUSTER:n1:LEAVE"),

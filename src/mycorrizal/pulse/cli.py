@@ -19,6 +19,7 @@ from mycorrizal.pulse.completion_command import completion
 from mycorrizal.pulse.doctor_command import doctor
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
+from mycorrizal.pulse.keys_commands import keys
 from mycorrizal.pulse.messages import (
     AskLeave,
     AskPing,
@@ -124,7 +125,17 @@ def demo(session: Session) -> None:
 
 for _command in COMMANDS:
     cache.add_command(_command)
-for _shown in (cache, check, completion, doctor, events, explain, secret, topology):
+for _shown in (
+    cache,
+    check,
+    completion,
+    doctor,
+    events,
+    explain,
+    keys,
+    secret,
+    topology,
+):
     pulse.add_command(_shown)
 
 

@@ -15,17 +15,19 @@ from mycorrizal.mycel import MycelService
 from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
 from mycorrizal.mycel.store.lru import INF
-from mycorrizal.nodosum import ANSWERED, Channel, NodosumService
+from mycorrizal.nodosum import ANSWERED, Channel, KeyRing, NodosumService
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskEvents,
     AskExplain,
+    AskKeys,
     AskVitals,
     EventEntry,
     Events,
     FromAll,
     FromOne,
     HeldVersion,
+    KeysInForce,
     Known,
 )
 from mycorrizal.pulse.messages import AskStatus, Question, decode_question, encode
@@ -34,7 +36,7 @@ from mycorrizal.recorder import Recorder
 #: How long a node may take to answer another one for Pulse.
 ANSWER_TIMEOUT_S: Final = 2.0
 #: What may be asked of all: nothing that changes anything.
-READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals)
+READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals, AskKeys)
 
 
 class Gathering:
@@ -136,6 +138,15 @@ def events(recorder: Recorder, asked: AskEvents) -> Events:
             )
             for event in recorder.recent(asked.limit, after=after)
         ]
+    )
+
+
+def keys_in_force(keys: KeyRing) -> KeysInForce:
+    """The keys that this node accepts."""
+    clients = [client.principal for client in keys.clients.values()]
+    return KeysInForce(
+        [key.fingerprint for key in keys.keys],
+        {client.name: client.fingerprint for client in clients},
     )
 
 

@@ -52,6 +52,10 @@ class AskVitals(msgspec.Struct, tag="vitals"):
     """What could be wrong with you?  Answered by `Vitals`."""
 
 
+class AskKeys(msgspec.Struct, tag="keys_of"):
+    """Which keys do you accept?  Answered by `KeysInForce`."""
+
+
 class FromOne(msgspec.Struct):
     """
     What one node answered.
@@ -167,5 +171,17 @@ class Vitals(msgspec.Struct, tag="has_vitals"):
     refused: list[str]
 
 
-ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals
-ClusterReply = FromAll | Events | Known | Vitals
+class KeysInForce(msgspec.Struct, tag="has_keys"):
+    """
+    The keys that a node accepts, by their fingerprints.
+
+    :ivar secrets: The first signs.
+    :ivar clients: By name.
+    """
+
+    secrets: list[str]
+    clients: dict[str, str]
+
+
+ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals | AskKeys
+ClusterReply = FromAll | Events | Known | Vitals | KeysInForce

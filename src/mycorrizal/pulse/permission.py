@@ -18,6 +18,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskEvents,
     AskExplain,
+    AskKeys,
     AskVitals,
 )
 from mycorrizal.pulse.messages import (
@@ -78,6 +79,8 @@ def needed(question: Question) -> Grant:
             return Grant("CLUSTER", node_id, "LEAVE")
         case AskSend(application):
             return Grant("MESSAGES", application, "SEND")
+        case AskKeys():
+            return Grant("CLUSTER", "keys", "READ")
         case AskEvents():
             return Grant("CLUSTER", "events", "READ")
         case _:

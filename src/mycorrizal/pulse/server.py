@@ -23,11 +23,17 @@ from mycorrizal.nodosum import (
     Peer,
 )
 from mycorrizal.pulse.cache_answers import answer_about_cache
-from mycorrizal.pulse.cluster_answers import Gathering, events, explain
+from mycorrizal.pulse.cluster_answers import (
+    Gathering,
+    events,
+    explain,
+    keys_in_force,
+)
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskEvents,
     AskExplain,
+    AskKeys,
     AskVitals,
 )
 from mycorrizal.pulse.links import LinkSurvey
@@ -150,6 +156,8 @@ class PulseServer:
                 return events(self._nodosum.recorder, question)
             case AskVitals():
                 return vitals(self._nodosum, self._mycel)
+            case AskKeys():
+                return keys_in_force(self._nodosum.config.keys)
             case AskExplain():
                 return explain(self._nodosum, self._mycel, question)
             case AskWatch():
