@@ -81,6 +81,8 @@ GOOD: list[tuple[str, object, object]] = [
     ("http", None, None),
     ("http", "tcp:6971", HttpEndpoint("127.0.0.1", 6971)),
     ("http_token_file", "/t", "/t"),
+    ("client_keys_file", None, None),
+    ("client_keys_file", "/c", "/c"),
     ("http_hosts", "A.example,b", ("a.example", "b")),
     ("http_hosts", ["a"] * 16, ("a",) * 16),
 ]
@@ -186,6 +188,8 @@ BAD: list[tuple[str, object, str, str]] = [
     ("http", 6971, "http", "give a text, not 6971"),
     ("http", "tcp:6971:interface=0.0.0.0", "http", "give a token for them, too"),
     ("http_token_file", "", "http_token_file", "give a text, not ''"),
+    ("client_keys_file", "", "client_keys_file", "give a text, not ''"),
+    ("client_keys_file", "myk1:x", "client_keys_file", "is a secret itself"),
     ("http_hosts", ["a"] * 17, "http_hosts", "at most 16 names, not 17"),
     ("http_hosts", ["a b"], "http_hosts", "'a b' is not an address"),
 ]

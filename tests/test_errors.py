@@ -36,6 +36,14 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
     (errors.RemoteProtocolError("kind 9 is unknown"), "kind 9 is unknown", {}),
     (errors.AuthenticationError("a refused us"), "a refused us", {}),
     (
+        errors.NotGranted("client a (key 12)", "CACHE:b:READ"),
+        (
+            "client a (key 12) has no grant CACHE:b:READ; it is given in the nodes' "
+            "client_keys_file"
+        ),
+        {"grant": "CACHE:b:READ"},
+    ),
+    (
         errors.DuplicateNodeId("n1", "10.0.0.1:1", "10.0.0.2:1"),
         (
             "node id 'n1' is used twice: by this node at 10.0.0.1:1 and by a live node "

@@ -11,8 +11,9 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from mycorrizal.config import Config
 from mycorrizal.errors import ConfigError
-from mycorrizal.reloading import LOOK_S, Reloading
+from mycorrizal.reloading import LOOK_S, Reloading, reloading_of
 from tests.nodosum.ends import runtime_of
 
 
@@ -76,3 +77,30 @@ class ReloadingTests(SynchronousTestCase):
         self.reloading.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(signal.getsignal(signal.SIGHUP), self.before)
+
+    def test_all_files(self) -> None:
+        """The files of secrets, of clients' keys and of certificates are looked at."""
+        paths = {name: Path(self.mktemp()) for name in ("secret", "clients", "cert")}
+        for path in paths.values():
+            path.write_text("one")
+        config = Config(
+            secret_files=[str(paths["secret"])],
+            client_keys_file=str(paths["clients"]),
+            tls="pki",
+            tls_ca=str(paths["cert"]),
+            tls_cert=str(paths["cert"]),
+            tls_key=str(paths["cert"]),
+        )
+        again: list[str] = []
+
+        def reload() -> str:
+            again.append("again")
+            return ""
+
+        reloading = reloading_of(runtime_of(self.clock), config, reload)
+        reloading.start()
+        self.addCleanup(reloading.stop)
+        for number, path in enumerate(paths.values(), 1):
+            path.write_text("another")
+            self.clock.advance(LOOK_S)
+            self.assertEqual(len(again), number, path)

@@ -40,6 +40,7 @@ GOOD: list[tuple[list[str], dict[str, Any]]] = [
         ["--secret-file", "/a,b", "--secret-file", "/c"],
         {"secret_files": ["/a,b", "/c"]},
     ),
+    (["--client-keys-file", "/a"], {"client_keys_file": "/a"}),
     (["--tls", "off"], {"tls": "off"}),
     (
         ["--tls", "pki", "--tls-ca", "/a", "--tls-cert", "/c", "--tls-key", "/k"],
@@ -115,6 +116,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["--node-id", "a b"], "node.id: 'a b' is no node id; use "),
     (["--cluster-name", ""], "cluster.name: give a text"),
     (["--secret-file", ""], "secret.file.*: give a text"),
+    (["--client-keys-file", ""], "--client-keys-file: give a text, not ''"),
     (["--tls", "pki"], "tls_ca: tls pki needs a PEM file here"),
     (["--tls-ca", "/a"], "--tls-ca: this is for tls pki, and tls is auto"),
     (["--tls-cert", "/a"], "--tls-cert: this is for tls pki, and tls is auto"),

@@ -21,11 +21,11 @@ from mycorrizal.consul_options import completed, merged, read_consul
 from mycorrizal.dns_options import read_dns_sd, read_dns_servers
 from mycorrizal.errors import ConfigError
 from mycorrizal.http_options import HttpEndpoint, read_http, read_http_hosts
+from mycorrizal.key_options import read_key_settings
 from mycorrizal.mycel import BucketSettings
 from mycorrizal.nodosum import Address, ConsulSettings, is_nowhere
 from mycorrizal.settings import (
     check_node_id,
-    check_secret_path,
     make_bucket,
     parse_bucket,
     parse_duration_s,
@@ -52,29 +52,6 @@ def _optional_text(value: object, field: str) -> str | None:
 def _texts(**settings: object) -> dict[str, Any]:
     """Some settings that are texts, if they are given."""
     return {name: _optional_text(value, name) for name, value in settings.items()}
-
-
-def _secret(value: object, field: str) -> str | None:
-    # Never the value itself in the error.
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(field, f"give a text, not {type(value).__name__}")
-    if value is not None and not value.strip():
-        raise ConfigError(field, "is empty; `pulse secret new` makes a good one")
-    return value
-
-
-def _secret_files(value: object, field: str) -> tuple[str, ...]:
-    # Never what was given in the error: some give a secret here.
-    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
-        kind = type(value).__name__
-        raise ConfigError(field, f"give a list of paths, not {kind}")
-    paths = read_items(value, field, "paths")
-    for path in paths:
-        if not isinstance(path, str) or not path or "\0" in path:
-            what = "''" if path == "" else f"this {type(path).__name__}"
-            raise ConfigError(field, f"give a text, not {what}")
-        check_secret_path(path, field)
-    return tuple(paths)
 
 
 def _optional_address(value: object, field: str) -> Address | None:
@@ -189,6 +166,7 @@ class Config:
     :ivar cluster_name: Nodes of other names are refused.
     :ivar secret_files: Files with a secret each; the first signs.
     :ivar secret: A secret itself, for embedding and tests.
+    :ivar client_keys_file: A file with keys of clients, and what each may do.
     :ivar tls: ``auto``, ``pki`` (certificates of an authority at both ends), or
         ``off``: no encryption.
     :ivar tls_ca: For ``pki``: a file with the authorities that are trusted.
@@ -222,6 +200,7 @@ class Config:
     cluster_name: str
     secret_files: tuple[str, ...] = attrs.field(repr=False)
     secret: str | None = attrs.field(repr=False)
+    client_keys_file: str | None
     tls: str
     tls_ca: str | None
     tls_cert: str | None
@@ -255,6 +234,7 @@ class Config:
         cluster_name: str = "mycorrizal",
         secret_files: str | Iterable[str] = (),
         secret: str | None = None,
+        client_keys_file: str | None = None,
         tls: str = "auto",
         tls_ca: str | None = None,
         tls_cert: str | None = None,
@@ -284,8 +264,7 @@ class Config:
             dns_servers=read_dns_servers(dns_servers, "dns_servers"),
             node_id=_node_id(node_id, "node_id"),
             cluster_name=_cluster_name(cluster_name, "cluster_name"),
-            secret_files=_secret_files(secret_files, "secret_files"),
-            secret=_secret(secret, "secret"),
+            **read_key_settings(secret_files, secret, client_keys_file),
             **_modes(tls=tls, hello=hello, compression=compression),
             tls_hostname=read_hostname(tls_hostname, "tls_hostname"),
             **_texts(tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key),

@@ -86,6 +86,20 @@ class AuthenticationError(MycorrizalError):
     """A peer refused us, or could not prove that it knows the secret."""
 
 
+class NotGranted(MycorrizalError):
+    """
+    A client asked for what its key has no grant for; nothing was done.
+
+    :ivar grant: The grant that it takes, as ``CACHE:sessions:WRITE``.
+    """
+
+    def __init__(self, who: str, grant: str) -> None:
+        super().__init__(
+            f"{who} has no grant {grant}; it is given in the nodes' client_keys_file"
+        )
+        self.grant = grant
+
+
 class DuplicateNodeId(MycorrizalError):
     """
     Another live node has our node id.

@@ -85,10 +85,10 @@ class Reloading:
 def reloading_of(
     runtime: Runtime, config: Config, reload: Callable[[], str]
 ) -> Reloading:
-    """What reads the secrets and certificates of a node's settings again."""
-    files = (config.tls_ca, config.tls_cert, config.tls_key)
-    certificates = [Path(one) for one in files if one is not None]
-    return Reloading(runtime, (*secret_paths(config), *certificates), reload)
+    """What reads the keys and certificates of a node's settings again."""
+    files = (config.client_keys_file, config.tls_ca, config.tls_cert, config.tls_key)
+    named = [Path(one) for one in files if one is not None]
+    return Reloading(runtime, (*secret_paths(config), *named), reload)
 
 
 def _version(path: Path) -> object:

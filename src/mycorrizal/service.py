@@ -24,7 +24,7 @@ from mycorrizal.errors import (
     NotRunning,
     StateError,
 )
-from mycorrizal.keys import read_keys, secret_paths
+from mycorrizal.keys import read_ring
 from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
@@ -75,7 +75,7 @@ class Mycorrizal(MultiService):
         self.config = config
         self.runtime = runtime = Runtime.of(reactor)
         self._state: NodeState | None = None
-        keys = KeyRing(read_keys(config, runtime))
+        keys = read_ring(config, runtime)
         settings = _nodosum_settings(config, keys)
         # What they refuse is refused before the state directory is taken.
         discoveries = discoveries_of(runtime, settings)
@@ -166,15 +166,13 @@ class Mycorrizal(MultiService):
         :return: What is in force now, as part of a sentence.
         :raises ConfigError: Something can't be used; all is as it was.
         """
-        ring = self._keys
-        if secret_paths(self.config):
-            ring = KeyRing(read_keys(self.config, self.runtime))
+        ring = read_ring(self.config, self.runtime, self._keys)
         sentence = ring.sentence
         if isinstance(self._tls, PkiTls):
             self._tls.reload()
             ends = self._tls.certificate.not_valid_after_utc
             sentence += f"; certificate valid until {ends:%Y-%m-%d %H:%M} UTC"
-        self._keys.replace(ring.keys)
+        self._keys.replace(ring.keys, ring.clients.values())
         return sentence
 
     def nodes(self) -> tuple[Node, ...]:

@@ -81,7 +81,9 @@ def _make_private(directory: Path) -> None:
             place.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
 
 
-def read_secret(path: Path, field: str = "secret_files") -> str:
+def read_secret(
+    path: Path, field: str = "secret_files", bytes_max: int = SECRET_BYTES_MAX
+) -> str:
     """
     Read a secret.
 
@@ -93,7 +95,7 @@ def read_secret(path: Path, field: str = "secret_files") -> str:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            data = file.read(SECRET_BYTES_MAX + 1)
+            data = file.read(bytes_max + 1)
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem is not None:
@@ -103,9 +105,9 @@ def read_secret(path: Path, field: str = "secret_files") -> str:
         raise ConfigError(
             field, f"{path} can be read by others; run `chmod 600 {path}` first"
         )
-    if len(data) > SECRET_BYTES_MAX:
+    if len(data) > bytes_max:
         raise ConfigError(
-            field, f"{path} is longer than {SECRET_BYTES_MAX} bytes; is it a secret?"
+            field, f"{path} is longer than {bytes_max} bytes; is it a secret?"
         )
     secret: str | None = None
     try:

@@ -25,6 +25,7 @@ from mycorrizal.consul_options import ConsulOptions, option_of
 from mycorrizal.dns_options import DnsOptions
 from mycorrizal.errors import ConfigError, MycorrizalError
 from mycorrizal.http_options import HttpOptions
+from mycorrizal.key_options import KeyOptions
 from mycorrizal.log_lines import choose_format
 from mycorrizal.nodosum import MemberEvent
 from mycorrizal.reloading import reloading_of
@@ -56,7 +57,9 @@ def leave(code: int, sentence: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options):
+class Options(
+    ConsulOptions, DnsOptions, HttpOptions, KeyOptions, TlsOptions, usage.Options
+):
     """
     The options of ``twist mycorrizal``.
 
@@ -115,14 +118,6 @@ class Options(ConsulOptions, DnsOptions, HttpOptions, TlsOptions, usage.Options)
         [default: mycorrizal]
         """
         self._settings["cluster_name"] = name
-
-    def opt_secret_file(self, path: str) -> None:
-        """
-        A file with the cluster's secret, as `pulse secret new` prints it. May
-        be repeated: the first signs, all are accepted. [default: the one in
-        the state directory, which is made if there is none]
-        """
-        self._add("secret_files", path)
 
     def opt_hello(self, mode: str) -> None:
         """

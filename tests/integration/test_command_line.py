@@ -28,7 +28,7 @@ WRONG = [
     (["--static", "10.0.0.1:a"], r"--static: '10\.0\.0\.1:a' .* as in"),
     (["--node-id", "a b"], r"--node-id: 'a b' is no node id; use "),
     (["--cluster-name", ""], r"--cluster-name: "),
-    (["--tls", "maybe"], r"--tls: give one of auto, off, not 'maybe'"),
+    (["--tls", "maybe"], r"--tls: give one of auto, pki, off, not 'maybe'"),
     (["--hello", "icmp"], r"--hello: give one of udp, tcp, not 'icmp'"),
     (["--bucket", "s:ttl=5x"], r"--bucket\[0\]\.ttl: '5x' .* as in 15m"),
     (["--bucket", "s:colour=5"], r"--bucket\[0\]: 'colour=5' .*NAME:ttl=15m"),

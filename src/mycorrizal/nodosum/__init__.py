@@ -12,9 +12,11 @@ sees it; a *contact* is an address that discovery named.
 from __future__ import annotations
 
 from mycorrizal.nodosum.acl import (
+    ClientKey,
     Key,
     KeyRing,
     derive_key,
+    is_raw,
     new_secret,
     node_key_of,
     secrets_in,
@@ -22,6 +24,7 @@ from mycorrizal.nodosum.acl import (
 from mycorrizal.nodosum.applications import Application, Applications
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
+from mycorrizal.nodosum.client_keys import client_keys_in
 from mycorrizal.nodosum.config import (
     Address,
     NodosumConfig,
@@ -35,6 +38,12 @@ from mycorrizal.nodosum.discovery import (
     IAnnouncing,
     IDiscovery,
     discoveries_of,
+)
+from mycorrizal.nodosum.grants import (
+    Grant,
+    Principal,
+    check_client_name,
+    parse_grants,
 )
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.peer import (
@@ -55,12 +64,19 @@ from mycorrizal.nodosum.wire.limits import DEFAULT_PORT, ErrorCode
 from mycorrizal.nodosum.wire.signals import printable
 
 __all__ = [
-    # From acl
+    # From acl, client_keys, grants
+    "ClientKey",
+    "Grant",
     "Key",
     "KeyRing",
+    "Principal",
+    "check_client_name",
+    "client_keys_in",
     "derive_key",
+    "is_raw",
     "new_secret",
     "node_key_of",
+    "parse_grants",
     "secrets_in",
     # From applications, channel, calls
     "ANSWERED",

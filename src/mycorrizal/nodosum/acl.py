@@ -17,6 +17,7 @@ from collections.abc import Iterable
 import attrs
 
 from mycorrizal.errors import ConfigError
+from mycorrizal.nodosum.grants import EVERYTHING, Principal
 
 #: How a secret of 32 random bytes is written.
 RAW_PREFIX = "myk1:"
@@ -51,6 +52,18 @@ class Key:
     def fingerprint(self) -> str:
         """Eight hexadecimal digits to compare two secrets by."""
         return f"{self.key_id:08x}"
+
+
+@attrs.frozen
+class ClientKey:
+    """
+    The key of a client that is no full member, and what it may do.
+
+    Of `key` only ``client`` is ever used.
+    """
+
+    key: Key
+    principal: Principal
 
 
 def new_secret(random_bytes: bytes) -> str:
@@ -128,13 +141,18 @@ def derive_key(secret: str, cluster_name: str, field: str = "secret") -> Key:
     )
 
 
+def is_raw(secret: str) -> bool:
+    """Whether a text is, or begins with, 32 random bytes, not a passphrase."""
+    return secret.startswith(RAW_PREFIX)
+
+
 def secrets_in(text: str) -> tuple[str, ...]:
     """
     The secrets in a file: one on each line if all begin with ``myk1:``, or
     else one passphrase.
     """
     lines = tuple(filter(None, map(str.strip, text.splitlines())))
-    if lines and all(line.startswith(RAW_PREFIX) for line in lines):
+    if lines and all(map(is_raw, lines)):
         return lines
     return (text,)
 
@@ -143,15 +161,19 @@ class KeyRing:
     """
     The live secrets: the first signs, all are accepted.
 
-    :raises ConfigError: There is none, more than four, or two with one id.
+    :param clients: Keys that nobody but a client may prove.
+    :ivar by_id: The secrets of nodes.
+    :ivar clients: Apart from them, so that nothing else takes a client's key.
+    :raises ConfigError: There is no secret, more than four, or two with one id.
     """
 
-    def __init__(self, keys: Iterable[Key]) -> None:
+    def __init__(self, keys: Iterable[Key], clients: Iterable[ClientKey] = ()) -> None:
         self.keys: tuple[Key, ...] = ()
         self.by_id: dict[int, Key] = {}
-        self.replace(keys)
+        self.clients: dict[int, ClientKey] = {}
+        self.replace(keys, clients)
 
-    def replace(self, keys: Iterable[Key]) -> None:
+    def replace(self, keys: Iterable[Key], clients: Iterable[ClientKey] = ()) -> None:
         """
         Have other secrets from now on; links that are there stay.
 
@@ -167,14 +189,46 @@ class KeyRing:
             raise ConfigError(
                 "secret_files", "two of the secrets are the same; give each once"
             )
-        self.keys, self.by_id = found, by_id
+        known = tuple(clients)
+        clients_by_id = {client.key.key_id: client for client in known}
+        if len(clients_by_id) != len(known):
+            raise ConfigError("client_keys_file", "two clients have the same key")
+        for client in known:
+            if client.key.key_id in by_id:
+                raise ConfigError(
+                    "client_keys_file",
+                    f"the key of client {client.principal.name} is a secret of the "
+                    "cluster; make it one of its own",
+                )
+        self.keys, self.by_id, self.clients = found, by_id, clients_by_id
+
+    def principal(self, key_id: int) -> Principal | None:
+        """Who has proved a key, and what it may do now; None: it is not live."""
+        if key_id in self.by_id:
+            return Principal("", self.by_id[key_id].fingerprint, (EVERYTHING,))
+        client = self.clients.get(key_id)
+        return None if client is None else client.principal
+
+    def of_client(self, key_ids: Iterable[int]) -> ClientKey | None:
+        """The first of the keys that are offered which is a client's, or None."""
+        for key_id in key_ids:
+            if key_id in self.clients:
+                return self.clients[key_id]
+        return None
 
     @property
     def sentence(self) -> str:
         """Which secrets are in force, by their fingerprints."""
         others = ", ".join(key.fingerprint for key in self.keys[1:])
-        return f"secret {self.first.fingerprint}" + (
-            f", and {others} accepted" if others else ""
+        clients = len(self.clients)
+        return (
+            f"secret {self.first.fingerprint}"
+            + (f", and {others} accepted" if others else "")
+            + (
+                f"; {clients} client{'s'[: clients != 1]} with grants"
+                if clients
+                else ""
+            )
         )
 
     @property

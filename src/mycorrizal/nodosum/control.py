@@ -97,7 +97,9 @@ class Control:
     def send_client_welcome(self, link: Link) -> None:
         """Send a client what it gets instead."""
         me = self._membership.me
-        welcome = ClientWelcome(me.node_id, self._version, ("*:*:*",))
+        principal = self._config.keys.principal(link.remote.key.key_id)
+        grants = () if principal is None else tuple(map(str, principal.grants))
+        welcome = ClientWelcome(me.node_id, self._version, grants)
         link.send_control(FrameType.WELCOME, encode(welcome))
 
     def send_peers(self, link: Link, peers: tuple[PeerEntry, ...]) -> None:

@@ -18,6 +18,7 @@ from mycorrizal.nodosum import (
     PkiSettings,
     derive_key,
     format_address,
+    is_raw,
     secrets_in,
 )
 from mycorrizal.pulse.client import PulseClient
@@ -109,7 +110,11 @@ def find_access(options: Mapping[str, str], environment: Mapping[str, str]) -> A
     else:
         field, path = "", _stored_secret(cluster_name, environment)
     secrets = secrets_in(read_secret(path, field))
-    keys = KeyRing(derive_key(secret, cluster_name, field) for secret in secrets)
+    # Of a client's line only the key is for us: nodes know what it may do.
+    keys = KeyRing(
+        derive_key(secret.split()[0] if is_raw(secret) else secret, cluster_name, field)
+        for secret in secrets
+    )
     return Access(address, cluster_name, path, keys, tls, pki)
 
 

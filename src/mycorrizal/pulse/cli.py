@@ -11,7 +11,6 @@ import sys
 import click
 import msgspec
 
-from mycorrizal.nodosum import new_secret
 from mycorrizal.pulse import render
 from mycorrizal.pulse.bench_command import bench
 from mycorrizal.pulse.bucket_commands import COMMANDS
@@ -23,6 +22,7 @@ from mycorrizal.pulse.debug_command import debug
 from mycorrizal.pulse.doctor_command import doctor
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
+from mycorrizal.pulse.keys_commands import keys
 from mycorrizal.pulse.messages import (
     AskLeave,
     AskPing,
@@ -33,11 +33,11 @@ from mycorrizal.pulse.messages import (
     Status,
 )
 from mycorrizal.pulse.nodes_command import nodes
-from mycorrizal.pulse.options import Command, Group, common_options, read_data
+from mycorrizal.pulse.options import Group, common_options, read_data
+from mycorrizal.pulse.secret_commands import secret
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
 from mycorrizal.pulse.top_command import top
 from mycorrizal.pulse.topology_command import topology
-from mycorrizal.runtime import Entropy
 from mycorrizal.version import __version__
 
 
@@ -111,23 +111,6 @@ def leave(session: Session, node_id: str) -> None:
     session.say(f"{render.printable(node_id)} was asked to leave", {"node_id": node_id})
 
 
-@pulse.group(cls=Group)
-def secret() -> None:
-    """Make secrets."""
-
-
-@secret.command(cls=Command, plain=True)
-@click.pass_obj
-def new(session: Session) -> None:
-    """
-    Print a fresh secret and nothing else.
-
-    Keep it to yourself: (umask 077; pulse secret new > FILE)
-    """
-    made = new_secret(Entropy().token_bytes(32))
-    session.say(made, {"secret": made})
-
-
 @pulse.command(plain=True)
 @click.option("--stay", is_flag=True, help="Kill none, and leave them till Ctrl-C.")
 @click.pass_obj
@@ -150,7 +133,9 @@ for _shown in (
     doctor,
     events,
     explain,
+    keys,
     nodes,
+    secret,
     top,
     topology,
 ):

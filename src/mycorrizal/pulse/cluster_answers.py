@@ -15,18 +15,20 @@ from mycorrizal.mycel import MycelService
 from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
 from mycorrizal.mycel.store.lru import INF
-from mycorrizal.nodosum import ANSWERED, Channel, NodosumService
+from mycorrizal.nodosum import ANSWERED, Channel, KeyRing, NodosumService
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskConfig,
     AskEvents,
     AskExplain,
+    AskKeys,
     AskVitals,
     EventEntry,
     Events,
     FromAll,
     FromOne,
     HeldVersion,
+    KeysInForce,
     Known,
 )
 from mycorrizal.pulse.messages import AskStatus, Question, decode_question, encode
@@ -35,7 +37,14 @@ from mycorrizal.recorder import Recorder
 #: How long a node may take to answer another one for Pulse.
 ANSWER_TIMEOUT_S: Final = 2.0
 #: What may be asked of all: nothing that changes anything.
-READING: Final = (AskStatus, AskEvents, AskExplain, AskVitals, AskConfig)
+READING: Final = (
+    AskStatus,
+    AskEvents,
+    AskExplain,
+    AskVitals,
+    AskConfig,
+    AskKeys,
+)
 
 
 class Gathering:
@@ -58,12 +67,7 @@ class Gathering:
 
     def ask(self, asked: AskAll) -> Deferred[FromAll]:
         """Ask every member, and this node."""
-        try:
-            question = decode_question(asked.question)
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(str(error)) from None
-        if not isinstance(question, READING):
-            raise LocalProtocolError("this can't be asked of all nodes at once")
+        question = asked_of_all(asked)
         if not asked.pause_s:
             return self._ask(question, asked.question)
         pause: Deferred[None] = Deferred(lambda _: timer.cancel())
@@ -111,6 +115,21 @@ class Gathering:
             answered(FromOne(node_id, None, "the link is busy"))
 
 
+def asked_of_all(asked: AskAll) -> Question:
+    """
+    The question that all are to be asked.
+
+    :raises LocalProtocolError: It is none, or it would change something.
+    """
+    try:
+        question = decode_question(asked.question)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(str(error)) from None
+    if not isinstance(question, READING):
+        raise LocalProtocolError("this can't be asked of all nodes at once")
+    return question
+
+
 def events(recorder: Recorder, asked: AskEvents) -> Events:
     """What has happened to this node."""
     after = asked.after.get(recorder.node, 0)
@@ -127,6 +146,15 @@ def events(recorder: Recorder, asked: AskEvents) -> Events:
             )
             for event in recorder.recent(asked.limit, after=after)
         ]
+    )
+
+
+def keys_in_force(keys: KeyRing) -> KeysInForce:
+    """The keys that this node accepts."""
+    clients = [client.principal for client in keys.clients.values()]
+    return KeysInForce(
+        [key.fingerprint for key in keys.keys],
+        {client.name: client.fingerprint for client in clients},
     )
 
 

@@ -56,6 +56,10 @@ class AskConfig(msgspec.Struct, tag="config"):
     """What are your settings?  Answered by `HasConfig`."""
 
 
+class AskKeys(msgspec.Struct, tag="keys_of"):
+    """Which keys do you accept?  Answered by `KeysInForce`."""
+
+
 class FromOne(msgspec.Struct):
     """
     What one node answered.
@@ -189,5 +193,17 @@ class HasConfig(msgspec.Struct, tag="has_config"):
     settings: dict[str, LiveSetting]
 
 
-ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals | AskConfig
-ClusterReply = FromAll | Events | Known | Vitals | HasConfig
+class KeysInForce(msgspec.Struct, tag="has_keys"):
+    """
+    The keys that a node accepts, by their fingerprints.
+
+    :ivar secrets: The first signs.
+    :ivar clients: By name.
+    """
+
+    secrets: list[str]
+    clients: dict[str, str]
+
+
+ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals | AskConfig | AskKeys
+ClusterReply = FromAll | Events | Known | Vitals | HasConfig | KeysInForce

@@ -24,12 +24,18 @@ from mycorrizal.nodosum import (
 )
 from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cache_answers import answer_about_cache
-from mycorrizal.pulse.cluster_answers import Gathering, events, explain
+from mycorrizal.pulse.cluster_answers import (
+    Gathering,
+    events,
+    explain,
+    keys_in_force,
+)
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskConfig,
     AskEvents,
     AskExplain,
+    AskKeys,
     AskVitals,
 )
 from mycorrizal.pulse.links import LinkSurvey
@@ -54,6 +60,7 @@ from mycorrizal.pulse.messages import (
     decode_question,
     encode,
 )
+from mycorrizal.pulse.permission import Permission
 from mycorrizal.pulse.selftest import SelfTest
 from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
@@ -89,6 +96,7 @@ class PulseServer:
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._selftest = SelfTest(nodosum, mycel.cache)
+        self._permission = Permission(self._runtime, nodosum.config.keys)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -99,13 +107,15 @@ class PulseServer:
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A question came."""
         question = decode_question(payload)
-        answered: Deferred[Any]
-        if isinstance(question, AskWatch):
-            answered = maybeDeferred(self._watches.ask, question, call_id, link)
-        else:
-            answered = maybeDeferred(self.answer, question)
+        answered = maybeDeferred(self._permitted, question, call_id, link)
         answered.addErrback(self._failed)
         answered.addCallback(self._reply, call_id, link)
+
+    def _permitted(self, question: Question, call_id: int, link: Link) -> Any:
+        self._permission.check(question, link)
+        if isinstance(question, AskWatch):
+            return self._watches.ask(question, call_id, link)
+        return self.answer(question)
 
     def _reply(self, reply: Reply, call_id: int, link: Link) -> None:
         if link.closed:
@@ -155,6 +165,8 @@ class PulseServer:
                 return self._selftest.run(question)
             case AskConfig():
                 return live_config(self._nodosum.config, self._mycel.host)
+            case AskKeys():
+                return keys_in_force(self._nodosum.config.keys)
             case AskExplain():
                 return explain(self._nodosum, self._mycel, question)
             case AskWatch():

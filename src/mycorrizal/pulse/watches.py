@@ -36,7 +36,7 @@ class PulseWatches:
         self._runtime = runtime
         self._cache = cache
         self._route = route
-        self._watches: dict[tuple[Link, int], CacheWatch] = {}
+        self._watches: dict[tuple[Link, int], tuple[str, CacheWatch]] = {}
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -45,17 +45,20 @@ class PulseWatches:
         """Begin a watch, or wait for what happens."""
         if not question.watch:
             begun = self._cache.watch(question.bucket, question.prefix)
-            return begun.addCallback(self._begun, call_id, link)
-        watch = self._watches.get((link, question.watch))
-        if watch is None:
+            return begun.addCallback(self._begun, question.bucket, call_id, link)
+        bucket, watch = self._watches.get((link, question.watch), ("", None))
+        # A permission for one bucket is none for a watch of another.
+        if watch is None or bucket != question.bucket:
             raise CacheError("there is no such watch; begin another")
         return self._next(watch, question.watch)
 
-    def _begun(self, watch: CacheWatch, call_id: int, link: Link) -> Watched:
+    def _begun(
+        self, watch: CacheWatch, bucket: str, call_id: int, link: Link
+    ) -> Watched:
         if link.closed:
             watch.close()
         else:
-            self._watches[link, call_id] = watch
+            self._watches[link, call_id] = bucket, watch
             link.serving[call_id] = self._route
         return Watched(call_id)
 
@@ -86,6 +89,6 @@ class PulseWatches:
 
     def cancelled(self, call_id: int, link: Link) -> None:
         """The call that began a watch was cancelled, or its link is gone."""
-        watch = self._watches.pop((link, call_id), None)
+        _, watch = self._watches.pop((link, call_id), ("", None))
         if watch is not None:
             watch.close()

@@ -218,10 +218,18 @@ class Handshake:
         if chosen < max(opening.version_min, VERSION_MIN):
             low, high = opening.version_min, opening.version_max
             return self._refuse(RejectCode.VERSION, f"it speaks versions {low}-{high}")
-        key = local.keys.shared(opening.key_ids)
+        key, client = local.keys.shared(opening.key_ids), None
+        if key is None:
+            client = local.keys.of_client(opening.key_ids)
+        if client is not None and opening.role is Role.CLIENT:
+            key = client.key
         # Both, and a wrong proof, look the same to it; only our log tells them apart.
         if opening.cluster_tag != local.cluster_tag:
             return self._refuse(RejectCode.REFUSED, "it has another cluster name")
+        if key is None and client is not None:
+            name = client.principal.name
+            reason = f"it has the key of client {name}, which makes no node of it"
+            return self._refuse(RejectCode.REFUSED, reason)
         if key is None:
             return self._refuse(RejectCode.REFUSED, "it has another secret")
         if opening.tls != local.tls:

@@ -1,0 +1,161 @@
+# -*- test-case-name: tests.pulse.test_permission -*-
+"""
+Which grant each question of Pulse needs, and a line in the log for whoever
+changes something.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.logger import Logger
+
+from mycorrizal.errors import NotGranted
+from mycorrizal.nodosum import Grant, KeyRing, Link, Principal, format_address
+from mycorrizal.nodosum.wire.version import Role
+from mycorrizal.pulse.bench_messages import AskBench
+from mycorrizal.pulse.cluster_answers import asked_of_all
+from mycorrizal.pulse.cluster_messages import (
+    AskAll,
+    AskConfig,
+    AskEvents,
+    AskExplain,
+    AskKeys,
+    AskVitals,
+)
+from mycorrizal.pulse.messages import (
+    AskAlter,
+    AskClear,
+    AskCreate,
+    AskDelete,
+    AskDrop,
+    AskGet,
+    AskLeave,
+    AskPing,
+    AskPut,
+    AskScan,
+    AskSend,
+    AskStatus,
+    AskTtl,
+    AskWatch,
+    Echo,
+    Question,
+)
+from mycorrizal.pulse.selftest import BUCKET_PREFIX
+from mycorrizal.runtime import Runtime
+
+#: A client that goes on asking for what it may not do fills no log.
+REFUSALS_LOG_S: Final = 1.0
+
+#: What is asked of a bucket, and the action that it is.
+_OF_BUCKETS: Final[dict[type, str]] = {
+    AskGet: "READ",
+    AskScan: "READ",
+    AskWatch: "READ",
+    AskExplain: "READ",
+    AskPut: "WRITE",
+    AskDelete: "WRITE",
+    AskTtl: "WRITE",
+    AskCreate: "ADMIN",
+    AskAlter: "ADMIN",
+    AskClear: "ADMIN",
+    AskDrop: "ADMIN",
+}
+_OF_STATUS: Final = (AskStatus, AskPing, AskVitals, Echo)
+#: What changes more than a value.
+_ADMIN: Final = ("ADMIN", "LEAVE", "SEND")
+
+
+def needed(question: Question) -> Grant:
+    """
+    What one must be granted to ask that.
+
+    :raises LocalProtocolError: Nobody may.
+    """
+    action = _OF_BUCKETS.get(type(question))
+    if action is not None:
+        return Grant("CACHE", question.bucket, action)  # type: ignore[union-attr]
+    match question:
+        case AskAll():
+            return needed(asked_of_all(question))
+        case AskLeave(node_id):
+            return Grant("CLUSTER", node_id, "LEAVE")
+        case AskSend(application):
+            return Grant("MESSAGES", application, "SEND")
+        case AskBench():
+            return Grant("CACHE", BUCKET_PREFIX, "ADMIN")
+        case AskConfig():
+            return Grant("CLUSTER", "config", "READ")
+        case AskKeys():
+            return Grant("CLUSTER", "keys", "READ")
+        case AskEvents():
+            return Grant("CLUSTER", "events", "READ")
+        case _:
+            assert isinstance(question, _OF_STATUS), "each question has its grant"
+            return Grant("CLUSTER", "status", "READ")
+
+
+class Permission:
+    """
+    Lets questions pass whose client has a grant for them.
+
+    Who asks is told by the key that its connection has proved, never by what
+    it says; and what it may do by the keys that are live now, so that a grant
+    that is taken away is gone for connections that are there, too.
+    """
+
+    _log = Logger()
+
+    def __init__(self, runtime: Runtime, keys: KeyRing) -> None:
+        self._runtime = runtime
+        self._keys = keys
+        self._quiet_until = 0.0
+        self._left_out = 0
+
+    def check(self, question: Question, link: Link) -> None:
+        """
+        Let a question pass, or not.
+
+        :raises NotGranted: Its client has no grant for it.
+        :raises LocalProtocolError: Nobody may ask that.
+        """
+        wanted = needed(question)
+        key = link.remote.key
+        if link.remote.role is Role.NODE:
+            # A full member; what it passes on for a client it has checked.
+            who = f"node {link.peer_id} (key {key.fingerprint})"
+        else:
+            principal = self._keys.principal(key.key_id)
+            who = str(principal or Principal("", key.fingerprint, ()))
+            if principal is None or not principal.may(wanted):
+                self._refused(who, wanted, link)
+                raise NotGranted(who, str(wanted))
+        if wanted.action in _ADMIN:
+            self._log.info(
+                "{who} at {place} asks for {what} of {resource!r}",
+                who=who,
+                place=format_address(link.address),
+                what=_deed(question),
+                resource=wanted.resource,
+            )
+
+    def _refused(self, who: str, wanted: Grant, link: Link) -> None:
+        now = self._runtime.now()
+        if now < self._quiet_until:
+            self._left_out += 1
+            return
+        self._quiet_until = now + REFUSALS_LOG_S
+        more = f" (and {self._left_out} more)" if self._left_out else ""
+        self._left_out = 0
+        self._log.warn(
+            "Denied {who} at {place} what needs {wanted!r}{more}",
+            who=who,
+            place=format_address(link.address),
+            wanted=str(wanted),
+            more=more,
+        )
+
+
+def _deed(question: Question) -> str:
+    """A word for what is asked for, as its message is tagged."""
+    return str(question.__struct_config__.tag)
