@@ -29,7 +29,13 @@ from mycorrizal.pulse.cluster_messages import (
     HeldVersion,
     Known,
 )
-from mycorrizal.pulse.messages import AskStatus, Question, decode_question, encode
+from mycorrizal.pulse.messages import (
+    AskStatus,
+    Question,
+    UnknownQuestion,
+    decode_question,
+    encode,
+)
 from mycorrizal.recorder import Recorder
 
 #: How long a node may take to answer another one for Pulse.
@@ -60,6 +66,8 @@ class Gathering:
         """Ask every member, and this node."""
         try:
             question = decode_question(asked.question)
+        except UnknownQuestion:
+            raise
         except RemoteProtocolError as error:
             raise LocalProtocolError(str(error)) from None
         if not isinstance(question, READING):

@@ -50,6 +50,7 @@ from mycorrizal.pulse.messages import (
     Reply,
     RoundTrip,
     Status,
+    UnknownQuestion,
     decode_question,
     encode,
 )
@@ -96,7 +97,13 @@ class PulseServer:
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A question came."""
-        question = decode_question(payload)
+        try:
+            question = decode_question(payload)
+        except UnknownQuestion as error:
+            # Nodes are not all of one version while they are replaced: no reason
+            # to hang up.
+            self._reply(Failed(type(error).__name__, str(error)), call_id, link)
+            return
         answered: Deferred[Any]
         if isinstance(question, AskWatch):
             answered = maybeDeferred(self._watches.ask, question, call_id, link)

@@ -295,6 +295,8 @@ def _failed(failed: Failed, access: Access) -> str:
     if failed.error == "UnknownApplication":
         sentence = sentence.replace("registered here", f"registered on {access.place}")
         return f"{sentence}; `pulse status` lists what is"
+    if failed.error == "UnknownQuestion":
+        return f"{access.place} {sentence}; use the pulse of that version"
     if failed.error == "PeerUnreachable":
         return f"{access.place} has {sentence}; `pulse nodes` lists the nodes it knows"
     return sentence
