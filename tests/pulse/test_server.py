@@ -5,9 +5,11 @@ What a node answers, asked by a client on a simulated network.
 from __future__ import annotations
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred, fail
 
 from mycorrizal.mycel import MycelService
+from mycorrizal.pulse.cluster_messages import AskAll
 from mycorrizal.pulse.messages import (
     AskCreate,
     AskDelete,
@@ -24,6 +26,7 @@ from mycorrizal.pulse.messages import (
     RoundTrip,
     Status,
     Value,
+    decode_reply,
 )
 from mycorrizal.version import __version__
 from tests.pulse.worlds import PulseTestCase
@@ -194,6 +197,23 @@ class ServerTests(PulseTestCase):
         reply = self.ask(AskGet("sessions", "k"))
         self.assertEqual(self.failed(reply), ("ZeroDivisionError", "a bug"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_of_another_version(self) -> None:
+        """Who asks what only another version knows is told so, and not hung up on."""
+        client = self.connected()
+        link = client._connection.link
+        assert link is not None
+        answers: list[bytes] = []
+        now = self.host.runtime.now()
+        asked = msgspec.msgpack.encode({"type": "of tomorrow"})
+        client._channel.call(link, asked, lambda _, it: answers.append(it), now + 5)
+        self.cluster.advance(1)
+        error, text = self.failed(decode_reply(answers[0]))
+        self.assertEqual(error, "UnknownQuestion")
+        self.assertIn(f"is of version {__version__}", text)
+        self.assertFalse(link.closed)
+        wrapped = self.ask(AskAll(asked))
+        self.assertEqual(self.failed(wrapped)[0], "UnknownQuestion")
 
     def test_nonsense(self) -> None:
         """Who asks nonsense is hung up on; others are not."""

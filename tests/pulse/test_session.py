@@ -65,8 +65,14 @@ class TroubleTests(PulseTestCase):
     def test_death(self) -> None:
         """A node that dies meanwhile: exit code 3, and what that means."""
         self.serve(lambda *_: self.cluster.crash(0))
-        sentence = self.error_of(3, "status")
+        sentence = self.error_of(3, "cache", "put", "b", "k", "v")
         self.assertIn("may or may not be done", sentence)
+
+    def test_death_while_looking(self) -> None:
+        """Where nothing was to be changed it is advised to ask another node."""
+        self.serve(lambda *_: self.cluster.crash(0))
+        sentence = self.error_of(3, "status")
+        self.assertIn("it answered; --node HOST:PORT names another", sentence)
 
     def serve(self, serve: Callable[..., object]) -> None:
         """Let the node do this when it is asked."""

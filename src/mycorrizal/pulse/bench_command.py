@@ -75,7 +75,7 @@ def bench(
     text = [
         printable(
             f"From {found.node_id}, {found.nodes} nodes alive: {workers} at once, "
-            f"{value_bytes:,} bytes, {replicas} replicas"
+            f"{value_bytes:,} bytes, {1 + replicas} nodes hold a value"
         ),
         "",
         _table(found),

@@ -31,7 +31,13 @@ from mycorrizal.pulse.cluster_messages import (
     KeysInForce,
     Known,
 )
-from mycorrizal.pulse.messages import AskStatus, Question, decode_question, encode
+from mycorrizal.pulse.messages import (
+    AskStatus,
+    Question,
+    UnknownQuestion,
+    decode_question,
+    encode,
+)
 from mycorrizal.recorder import Recorder
 
 #: How long a node may take to answer another one for Pulse.
@@ -123,6 +129,8 @@ def asked_of_all(asked: AskAll) -> Question:
     """
     try:
         question = decode_question(asked.question)
+    except UnknownQuestion:
+        raise
     except RemoteProtocolError as error:
         raise LocalProtocolError(str(error)) from None
     if not isinstance(question, READING):

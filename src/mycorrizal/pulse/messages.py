@@ -13,6 +13,7 @@ from msgspec import Meta
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
 from mycorrizal.pulse.bench_messages import AskBench, Benched
 from mycorrizal.pulse.cluster_messages import ClusterQuestion, ClusterReply
+from mycorrizal.version import __version__
 
 APPLICATION_ID: Final = "SYSTEM-PULSE"
 _TEXT_BYTES_MAX = 1024
@@ -321,12 +322,21 @@ def encode_question(question: Question) -> bytes:
     return payload
 
 
+class UnknownQuestion(RemoteProtocolError):
+    """It is well-formed, and this version has no answer to it; another may."""
+
+
 def decode_question(payload: bytes) -> Question:
     """
+    :raises UnknownQuestion: It is one of another version, or out of bounds.
     :raises RemoteProtocolError: It is none.
     """
     try:
         question: Question = _decode_question(payload)
+    except msgspec.ValidationError as error:
+        raise UnknownQuestion(
+            f"is of version {__version__}, which does not take that question ({error})"
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"malformed question of Pulse: {error}") from None
     return question

@@ -57,6 +57,7 @@ from mycorrizal.pulse.messages import (
     Reply,
     RoundTrip,
     Status,
+    UnknownQuestion,
     decode_question,
     encode,
 )
@@ -106,7 +107,13 @@ class PulseServer:
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A question came."""
-        question = decode_question(payload)
+        try:
+            question = decode_question(payload)
+        except UnknownQuestion as error:
+            # Nodes are not all of one version while they are replaced: no reason
+            # to hang up.
+            self._reply(Failed(type(error).__name__, str(error)), call_id, link)
+            return
         answered = maybeDeferred(self._permitted, question, call_id, link)
         answered.addErrback(self._failed)
         answered.addCallback(self._reply, call_id, link)

@@ -35,7 +35,9 @@ from mycorrizal.pulse.client import (
 )
 from mycorrizal.pulse.cluster_messages import AskAll
 from mycorrizal.pulse.messages import (
+    AskGet,
     AskPing,
+    AskScan,
     AskSend,
     AskStatus,
     AskWatch,
@@ -56,6 +58,9 @@ EXIT_INTERRUPTED = 130
 COMMAND_TIMEOUT_S = 5.0
 #: And what it may take if the node has to ask others for it.
 CACHE_TIMEOUT_S = CONNECT_TIMEOUT_S + OPERATION_TIMEOUT_S
+
+#: What changes nothing, wherever it ends.
+_READING = (AskStatus, AskPing, AskAll, AskWatch, AskGet, AskScan)
 
 _Reply = TypeVar("_Reply", bound=Reply)
 
@@ -210,7 +215,8 @@ class Session:
         :param kind: What its answer must be.
         :raises Trouble: It is not.
         """
-        return self._ask(lambda access: self.converse(access, question), kind)
+        changing = not isinstance(question, _READING)
+        return self._ask(lambda access: self.converse(access, question), kind, changing)
 
     def follow(
         self,
@@ -230,9 +236,14 @@ class Session:
         def next_one(reply: Reply) -> Question | None:
             return following(reply) if isinstance(reply, kind) else None
 
-        return self._ask(lambda access: self.talk(access, question, next_one), kind)
+        changing = not isinstance(question, _READING)
+        return self._ask(
+            lambda access: self.talk(access, question, next_one), kind, changing
+        )
 
-    def _ask(self, ask: Callable[[Access], Reply], kind: type[_Reply]) -> _Reply:
+    def _ask(
+        self, ask: Callable[[Access], Reply], kind: type[_Reply], changing: bool
+    ) -> _Reply:
         try:
             access = find_access(self.options, self.environment)
         except ConfigError as error:
@@ -243,7 +254,7 @@ class Session:
             # A certificate that can't be read, or will not do.
             raise WrongUsage(str(error)) from None
         except MycorrizalError as error:
-            raise trouble(error, access) from None
+            raise trouble(error, access, changing) from None
         if isinstance(reply, Failed):
             raise Trouble(_failed(reply, access))
         if not isinstance(reply, kind):
@@ -257,8 +268,12 @@ class Session:
         click.echo(text)
 
 
-def trouble(error: MycorrizalError, access: Access) -> Trouble:
-    """What to say when a node could not be asked, and what to do about it."""
+def trouble(error: MycorrizalError, access: Access, changing: bool) -> Trouble:
+    """
+    What to say when a node could not be asked, and what to do about it.
+
+    :param changing: Whether it was asked to change something.
+    """
     place, sentence = access.place, str(error)
     match error:
         case NodeBusy():
@@ -287,6 +302,8 @@ def trouble(error: MycorrizalError, access: Access) -> Trouble:
             return Trouble(f"{place}: {sentence}")
         case _:
             return Trouble(sentence)
+    if not changing:
+        return Unreachable(f"{place} {what}; --node HOST:PORT names another")
     return Unreachable(f"{place} {what}; what it was asked may or may not be done")
 
 
@@ -302,6 +319,8 @@ def _failed(failed: Failed, access: Access) -> str:
     if failed.error == "UnknownApplication":
         sentence = sentence.replace("registered here", f"registered on {access.place}")
         return f"{sentence}; `pulse status` lists what is"
+    if failed.error == "UnknownQuestion":
+        return f"{access.place} {sentence}; use the pulse of that version"
     if failed.error == "PeerUnreachable":
         return f"{access.place} has {sentence}; `pulse nodes` lists the nodes it knows"
     return sentence
