@@ -54,8 +54,11 @@ def _cells(line: dict[str, Any], spent: Spent) -> tuple[str, ...]:
 
 
 def _spent_us(peer: dict[str, Any]) -> str:
-    spent_s = sum(each["cpu_s"] for each in peer["processes"].values())
-    return number(spent_s / peer["operations"] * 1e6) if peer["processes"] else ""
+    processes = peer["processes"].values()
+    if len(processes) < 2:
+        # One process alone also prepares what it does then.
+        return ""
+    return number(sum(each["cpu_s"] for each in processes) / peer["operations"] * 1e6)
 
 
 def number(value: float | None) -> str:
