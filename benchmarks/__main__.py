@@ -129,16 +129,16 @@ def main(arguments: list[str] | None = None) -> int:
             samples = play(row, row_rounds, announce)
             played.append((row, samples))
             print(report.table(row, samples, row_rounds), end="\n\n", flush=True)
+            if chosen.json:
+                # After each row, so that a run which is stopped has those it played.
+                told = report.document(facts, played)
+                chosen.json.write_text(json.dumps(told, indent=2) + "\n")
     except (MissingPackage, MeasurementFailed) as error:
         announce(f"error: {error}")
         return 1
     except KeyboardInterrupt:
         announce("stopped")
         return 130
-    if chosen.json:
-        chosen.json.write_text(
-            json.dumps(report.document(facts, played), indent=2) + "\n"
-        )
     print(f"The run took {time.monotonic() - started_s:.0f} s.")
     return 0
 

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         (folder / f"{name}.svg").write_text(text)
         print(folder / f"{name}.svg")
     if run["rows"]:
-        (folder / "ratios.txt").write_text(rst.table(run["rows"]))
+        (folder / "ratios.txt").write_text(rst.table(run))
     return 0
 
 

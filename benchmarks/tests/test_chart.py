@@ -45,6 +45,8 @@ def peer(name: str, ours: bool, rounds: list[float]) -> dict[str, Any]:
         "median": sorted(rounds)[len(rounds) // 2],
         "spread": None,
         "rounds": rounds,
+        "operations": 1000,
+        "processes": {"client": {"cpu_s": 1.0}, "server": {"cpu_s": 2.0}},
     }
 
 
@@ -110,14 +112,25 @@ class TableTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """A line has both figures, their ratio, and whether the bar is met."""
-        told = table([line(), line(ratio=0.5, met=False, better="lower")])
+        told = table(
+            {
+                "rows": [line(), line(ratio=0.5, met=False, better="lower")],
+                "peers": [peer("cache.get", True, [1.0])],
+            }
+        )
         self.assertIn("     - 2,000\n     - 1,000\n     - gets/s\n", told)
         self.assertIn("     - 2 ± 10%\n     - ≥ 1\n     - met\n", told)
+        self.assertIn("     - met\n     - 3,000\n     -\n", told)
         self.assertIn("     - 0.5 ± 10%\n     - ≤ 1\n     - **missed**\n", told)
 
     def test_no_peer(self) -> None:
         """A figure that stands alone has its spread itself."""
-        told = table([line(ratio=None, theirs=None, peer=None, bar=None, met=None)])
+        told = table(
+            {
+                "rows": [line(ratio=None, theirs=None, peer=None, bar=None, met=None)],
+                "peers": [],
+            }
+        )
         self.assertIn("     -\n     - 2,000 ± 10%\n     -\n     - gets/s\n", told)
 
 
