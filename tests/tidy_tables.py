@@ -30,6 +30,7 @@ SHELLS = (
     "keys.py",
     "reloading.py",
     "runtime.py",
+    "secret_file.py",
     "service.py",
     "state.py",
     "tap.py",

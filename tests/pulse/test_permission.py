@@ -14,6 +14,7 @@ from mycorrizal.errors import ConfigError
 from mycorrizal.nodosum import derive_key, new_secret
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskEvents,
     AskExplain,
     AskKeys,
@@ -58,6 +59,7 @@ NEEDED: list[tuple[Question, str]] = [
     (Echo(), "CLUSTER:status:READ"),
     (AskEvents(), "CLUSTER:events:READ"),
     (AskKeys(), "CLUSTER:keys:READ"),
+    (AskChangeKeys("use", "00000000"), "CLUSTER:keys:ADMIN"),
     (AskAll(encode(AskStatus())), "CLUSTER:status:READ"),
     (AskAll(encode(AskExplain("b", "k"))), "CACHE:b:READ"),
     (AskLeave("n1"), "CLUSTER:n1:LEAVE"),

@@ -16,6 +16,7 @@ from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.pulse.cluster_answers import asked_of_all
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskEvents,
     AskExplain,
     AskKeys,
@@ -79,6 +80,8 @@ def needed(question: Question) -> Grant:
             return Grant("CLUSTER", node_id, "LEAVE")
         case AskSend(application):
             return Grant("MESSAGES", application, "SEND")
+        case AskChangeKeys():
+            return Grant("CLUSTER", "keys", "ADMIN")
         case AskKeys():
             return Grant("CLUSTER", "keys", "READ")
         case AskEvents():
@@ -151,4 +154,8 @@ class Permission:
 
 def _deed(question: Question) -> str:
     """A word for what is asked for, as its message is tagged."""
+    if isinstance(question, AskAll):
+        question = asked_of_all(question)
+    if isinstance(question, AskChangeKeys):
+        return question.action
     return str(question.__struct_config__.tag)

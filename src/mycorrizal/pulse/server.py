@@ -25,12 +25,15 @@ from mycorrizal.nodosum import (
 from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.cluster_answers import (
     Gathering,
+    KeyChanging,
+    change_keys,
     events,
     explain,
     keys_in_force,
 )
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskEvents,
     AskExplain,
     AskKeys,
@@ -73,6 +76,7 @@ class PulseServer:
     Answers what Pulse, or another node on its behalf, asks this node.
 
     :param leave: Makes this node leave the cluster.
+    :param key_store: Changes the node's secrets.
     """
 
     _log = Logger()
@@ -82,7 +86,9 @@ class PulseServer:
         nodosum: NodosumService,
         mycel: MycelService,
         leave: Callable[[], object],
+        key_store: KeyChanging,
     ) -> None:
+        self._key_store = key_store
         self._nodosum = nodosum
         self._mycel = mycel
         self._leave = leave
@@ -156,6 +162,9 @@ class PulseServer:
                 return events(self._nodosum.recorder, question)
             case AskVitals():
                 return vitals(self._nodosum, self._mycel)
+            case AskChangeKeys():
+                change_keys(self._key_store, question)
+                return keys_in_force(self._nodosum.config.keys)
             case AskKeys():
                 return keys_in_force(self._nodosum.config.keys)
             case AskExplain():
