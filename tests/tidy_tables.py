@@ -31,6 +31,7 @@ SHELLS = (
     "log_lines.py",
     "reloading.py",
     "runtime.py",
+    "secret_file.py",
     "service.py",
     "state.py",
     "tap.py",

@@ -42,6 +42,7 @@ from mycorrizal.nodosum import (
 from mycorrizal.pulse.server import PulseServer
 from mycorrizal.pulse.web.wiring import http_of
 from mycorrizal.runtime import Runtime
+from mycorrizal.secret_file import SecretFile
 from mycorrizal.state import NodeState, cluster_directory
 from mycorrizal.tls_options import pki_settings
 from mycorrizal.version import __version__
@@ -106,7 +107,10 @@ class Mycorrizal(MultiService):
         self._watchdog: Watchdog | None = None
         self.leave_func: Callable[[], object] = self.stopService
         self.left: dict[str, int] = {}
-        self._pulse = PulseServer(self.nodosum, self.mycel, lambda: self.leave_func())
+        store = SecretFile(config, self.reload)
+        self._pulse = PulseServer(
+            self.nodosum, self.mycel, lambda: self.leave_func(), store
+        )
         self.http = http_of(config, self.nodosum, self.mycel)
         if self.http is not None:
             self.http.setServiceParent(self)

@@ -66,3 +66,42 @@ def test_grants(tmp_path: Path) -> None:
             assert line.split()[0] not in node.log and SECRET not in node.log
     finally:
         crew.end()
+
+
+def test_keys_of_a_cluster(tmp_path: Path) -> None:
+    """F15: three commands change the secret of nodes that have a file each."""
+    crew = Crew(tmp_path)
+    new = new_secret(bytes([2]) * 32)
+    files = [crew.secret_file(f"secret{n}", SECRET) for n in range(2)]
+    old_file, new_file = crew.secret_file("old", SECRET), crew.secret_file("new", new)
+    old_key, new_key = (
+        derive_key(text, "mycorrizal").fingerprint for text in (SECRET, new)
+    )
+    ports = free_ports(2)
+    seeds = ",".join(f"127.0.0.1:{port}" for port in ports)
+    try:
+        nodes = [
+            crew.twist(
+                "--listen", f"127.0.0.1:{port}", "--static", seeds,
+                "--secret-file", path,
+            )
+            for port, path in zip(ports, files, strict=True)
+        ]  # fmt: skip
+        for node in nodes:
+            node.wait_for_members(2)
+        place = ("--node", f"127.0.0.1:{ports[0]}")
+        old = (*place, "--secret-file", old_file)
+        for words in (("add", new_file), ("use", new_key), ("remove", old_key)):
+            done = crew.run_pulse(*old, "keys", *words)
+            assert done.code == 0, done
+            assert "All nodes have the same" in done.out
+        for path in files:
+            assert Path(path).read_text() == new + "\n"
+        assert crew.run_pulse(*old, "keys", "list").code == 1
+        listed = crew.run_pulse(*place, "--secret-file", new_file, "keys", "list")
+        assert listed.code == 0, listed
+        for node in nodes:
+            assert " died" not in node.log
+            assert new not in node.log and SECRET not in node.log
+    finally:
+        crew.end()

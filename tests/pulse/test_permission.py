@@ -15,6 +15,7 @@ from mycorrizal.nodosum import derive_key, new_secret
 from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskConfig,
     AskEvents,
     AskExplain,
@@ -62,6 +63,7 @@ NEEDED: list[tuple[Question, str]] = [
     (Echo(), "CLUSTER:status:READ"),
     (AskEvents(), "CLUSTER:events:READ"),
     (AskKeys(), "CLUSTER:keys:READ"),
+    (AskChangeKeys("use", "00000000"), "CLUSTER:keys:ADMIN"),
     (AskAll(encode(AskStatus())), "CLUSTER:status:READ"),
     (AskAll(encode(AskExplain("b", "k"))), "CACHE:b:READ"),
     (AskLeave("n1"), "CLUSTER:n1:LEAVE"),

@@ -26,7 +26,7 @@ CLIENT_NAME_BYTES_MAX: Final = 64
 #: nobody would know why.
 ACTIONS: Final = {
     "CACHE": ("READ", "WRITE", "ADMIN"),
-    "CLUSTER": ("READ", "LEAVE"),
+    "CLUSTER": ("READ", "LEAVE", "ADMIN"),
     "MESSAGES": ("SEND",),
 }
 _CLIENT_NAME = re.compile(rf"[A-Za-z0-9._@-]{{1,{CLIENT_NAME_BYTES_MAX}}}")

@@ -6,11 +6,15 @@ What a node answers for itself, and for the whole cluster.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
-from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
+from mycorrizal.errors import (
+    LocalProtocolError,
+    MycorrizalError,
+    RemoteProtocolError,
+)
 from mycorrizal.mycel import MycelService
 from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
@@ -18,6 +22,7 @@ from mycorrizal.mycel.store.lru import INF
 from mycorrizal.nodosum import ANSWERED, Channel, KeyRing, NodosumService
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskConfig,
     AskEvents,
     AskExplain,
@@ -33,6 +38,7 @@ from mycorrizal.pulse.cluster_messages import (
 )
 from mycorrizal.pulse.messages import (
     AskStatus,
+    Failed,
     Question,
     UnknownQuestion,
     decode_question,
@@ -42,14 +48,15 @@ from mycorrizal.recorder import Recorder
 
 #: How long a node may take to answer another one for Pulse.
 ANSWER_TIMEOUT_S: Final = 2.0
-#: What may be asked of all: nothing that changes anything.
-READING: Final = (
+#: What may be asked of all: what changes nothing, and what nodes must agree on.
+OF_ALL: Final = (
     AskStatus,
     AskEvents,
     AskExplain,
     AskVitals,
     AskConfig,
     AskKeys,
+    AskChangeKeys,
 )
 
 
@@ -82,7 +89,7 @@ class Gathering:
 
     def _ask(self, question: Question, payload: bytes) -> Deferred[FromAll]:
         me = self._nodosum.me.node_id
-        answers = [FromOne(me, encode(self._answer(question)))]
+        answers = [FromOne(me, encode(self._own_answer(question)))]
         peers = self._nodosum.membership.members()
         node_ids = sorted(peer.node_id for peer in peers if peer.node_id)
         all_there: Deferred[FromAll] = Deferred()
@@ -99,6 +106,13 @@ class Gathering:
         for node_id in node_ids:
             self._ask_one(node_id, payload, answered)
         return all_there if node_ids else succeed(FromAll(answers))
+
+    def _own_answer(self, question: Question) -> Any:
+        try:
+            return self._answer(question)
+        except MycorrizalError as error:
+            # The others are asked all the same.
+            return Failed(type(error).__name__, str(error))
 
     def _ask_one(
         self, node_id: str, payload: bytes, answered: Callable[[FromOne], None]
@@ -125,7 +139,7 @@ def asked_of_all(asked: AskAll) -> Question:
     """
     The question that all are to be asked.
 
-    :raises LocalProtocolError: It is none, or it would change something.
+    :raises LocalProtocolError: It is none, or not for all.
     """
     try:
         question = decode_question(asked.question)
@@ -133,7 +147,7 @@ def asked_of_all(asked: AskAll) -> Question:
         raise
     except RemoteProtocolError as error:
         raise LocalProtocolError(str(error)) from None
-    if not isinstance(question, READING):
+    if not isinstance(question, OF_ALL):
         raise LocalProtocolError("this can't be asked of all nodes at once")
     return question
 
@@ -164,6 +178,29 @@ def keys_in_force(keys: KeyRing) -> KeysInForce:
         [key.fingerprint for key in keys.keys],
         {client.name: client.fingerprint for client in clients},
     )
+
+
+class KeyChanging(Protocol):
+    """What changes a node's secrets; see `mycorrizal.secret_file.SecretFile`."""
+
+    def add(self, secret: str) -> None: ...
+    def use(self, fingerprint: str) -> None: ...
+    def remove(self, fingerprint: str) -> None: ...
+
+
+def change_keys(store: KeyChanging, asked: AskChangeKeys) -> None:
+    """
+    Do to a node's secrets what is asked.
+
+    :raises ConfigError: It can't be done; all is as it was.
+    """
+    match asked.action:
+        case "add":
+            store.add(asked.key)
+        case "use":
+            store.use(asked.key)
+        case "remove":
+            store.remove(asked.key)
 
 
 def explain(nodosum: NodosumService, mycel: MycelService, asked: AskExplain) -> Known:

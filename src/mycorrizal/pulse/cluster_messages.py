@@ -5,7 +5,7 @@ What Pulse asks a whole cluster by way of one node.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,7 +21,7 @@ class AskAll(msgspec.Struct, tag="all"):
     """
     Ask this of every node, yourself included.  Answered by `FromAll`.
 
-    :ivar question: One that changes nothing, encoded.
+    :ivar question: One that may be asked of all, encoded.
     :ivar pause_s: To wait before.
     """
 
@@ -58,6 +58,21 @@ class AskConfig(msgspec.Struct, tag="config"):
 
 class AskKeys(msgspec.Struct, tag="keys_of"):
     """Which keys do you accept?  Answered by `KeysInForce`."""
+
+
+class AskChangeKeys(msgspec.Struct, tag="change_keys"):
+    """
+    Change which secrets you accept.  Answered by `KeysInForce`.
+
+    :ivar key: To add: a secret; else a fingerprint.
+    """
+
+    action: Literal["add", "use", "remove"]
+    key: _Text
+
+    def __repr__(self) -> str:
+        # It may be a secret.
+        return f"AskChangeKeys({self.action!r})"
 
 
 class FromOne(msgspec.Struct):
@@ -205,5 +220,7 @@ class KeysInForce(msgspec.Struct, tag="has_keys"):
     clients: dict[str, str]
 
 
-ClusterQuestion = AskAll | AskEvents | AskExplain | AskVitals | AskConfig | AskKeys
+ClusterQuestion = (
+    AskAll | AskEvents | AskExplain | AskVitals | AskConfig | AskKeys | AskChangeKeys
+)
 ClusterReply = FromAll | Events | Known | Vitals | HasConfig | KeysInForce

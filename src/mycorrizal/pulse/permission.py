@@ -17,6 +17,7 @@ from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cluster_answers import asked_of_all
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskConfig,
     AskEvents,
     AskExplain,
@@ -86,6 +87,8 @@ def needed(question: Question) -> Grant:
             return Grant("CACHE", BUCKET_PREFIX, "ADMIN")
         case AskConfig():
             return Grant("CLUSTER", "config", "READ")
+        case AskChangeKeys():
+            return Grant("CLUSTER", "keys", "ADMIN")
         case AskKeys():
             return Grant("CLUSTER", "keys", "READ")
         case AskEvents():
@@ -158,4 +161,8 @@ class Permission:
 
 def _deed(question: Question) -> str:
     """A word for what is asked for, as its message is tagged."""
+    if isinstance(question, AskAll):
+        question = asked_of_all(question)
+    if isinstance(question, AskChangeKeys):
+        return question.action
     return str(question.__struct_config__.tag)

@@ -26,12 +26,15 @@ from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.cluster_answers import (
     Gathering,
+    KeyChanging,
+    change_keys,
     events,
     explain,
     keys_in_force,
 )
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
+    AskChangeKeys,
     AskConfig,
     AskEvents,
     AskExplain,
@@ -78,6 +81,7 @@ class PulseServer:
     Answers what Pulse, or another node on its behalf, asks this node.
 
     :param leave: Makes this node leave the cluster.
+    :param key_store: Changes the node's secrets.
     """
 
     _log = Logger()
@@ -87,7 +91,9 @@ class PulseServer:
         nodosum: NodosumService,
         mycel: MycelService,
         leave: Callable[[], object],
+        key_store: KeyChanging,
     ) -> None:
+        self._key_store = key_store
         self._nodosum = nodosum
         self._mycel = mycel
         self._leave = leave
@@ -172,6 +178,9 @@ class PulseServer:
                 return self._selftest.run(question)
             case AskConfig():
                 return live_config(self._nodosum.config, self._mycel.host)
+            case AskChangeKeys():
+                change_keys(self._key_store, question)
+                return keys_in_force(self._nodosum.config.keys)
             case AskKeys():
                 return keys_in_force(self._nodosum.config.keys)
             case AskExplain():
