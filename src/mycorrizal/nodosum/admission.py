@@ -6,7 +6,7 @@ those who fail.  (A shell.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
@@ -63,6 +63,8 @@ class Admission:
         self._host = host
         self._strangers: Strangers[LinkProtocol] = Strangers()
         self._dialled: dict[LinkProtocol, None] = {}
+        #: What makes the links.
+        self.link_kind: Callable[..., Link] = Link
         #: In order of arrival.
         self._in_tls: dict[LinkProtocol, None] = {}
         #: Every connection that is open, whatever became of it.
@@ -130,7 +132,7 @@ class Admission:
         """The other side has proved that it knows the secret."""
         self._forget(protocol)
         protocol.set_deadline(CHOICE_TIMEOUT_S, protocol.abort)
-        link = Link(
+        link = self.link_kind(
             self.runtime,
             protocol.clear_transport,
             event.remote,

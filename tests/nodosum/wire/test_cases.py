@@ -78,6 +78,6 @@ class CaseTests(SynchronousTestCase):
         self.assertEqual(
             [kind.name for kind in sorted(FrameType)],
             "VERSION_I VERSION_R AUTH_I AUTH_R REJECT WELCOME PEERS SYSTEM APP "
-            "REQUEST REPLY ERROR PING PONG GOODBYE CHUNK CANCEL".split(),
+            "REQUEST REPLY ERROR PING PONG GOODBYE CHUNK CANCEL TRACE".split(),
         )
-        self.assertEqual(sorted(FrameType), list(range(1, 18)))
+        self.assertEqual(sorted(FrameType), [*range(1, 18), 0x81])

@@ -46,6 +46,7 @@ from tests.nodosum.wire.pairs import Pair, side
 
 FILE = Path(__file__).with_name("version_1.txt")
 TEXT = b"version 1 " * 20
+TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 WELCOME = Welcome(
     "node-a",
     "host-a",
@@ -104,6 +105,7 @@ def encoded() -> dict[str, bytes]:
     for code in ErrorCode:
         body = call_id + bytes([code]) + b"why"
         found[f"ERROR {code.name}"] = encode_frame(FrameType.ERROR, body)
+    found["TRACE"] = encode_frame(FrameType.TRACE, call_id + TRACEPARENT, b"chat")
     found["CANCEL"] = encode_frame(FrameType.CANCEL, call_id)
     for case in CHUNK.cases:
         body = CHUNK.encode(case.message)

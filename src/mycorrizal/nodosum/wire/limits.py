@@ -91,6 +91,7 @@ class FrameType(IntEnum):
     GOODBYE = 15
     CHUNK = 16
     CANCEL = 17
+    TRACE = 0x81
 
 
 #: A receiver that does not know a type with this bit set ignores the frame.
