@@ -62,7 +62,7 @@ def test_wrong_option(crew: Crew, arguments: list[str], sentence: str) -> None:
     ("environment", "sentence"),
     [
         ({"MYCORRIZAL_LISTN": "x"}, "MYCORRIZAL_LISTN: .* did you mean listen"),
-        ({"MYCORRIZAL_TLS": "maybe"}, "tls: give one of auto, off"),
+        ({"MYCORRIZAL_TLS": "maybe"}, "tls: give one of auto, pki, off"),
         ({"MYCORRIZAL_SECRET": "short"}, "at least 16 bytes"),
     ],
     ids=lambda it: next(iter(it)) if isinstance(it, dict) else "",

@@ -178,7 +178,7 @@ class PermissionTests(ClientTestCase):
             deep = AskAll(encode(deep))
         nonsense = self.asked(AskAll(b"nonsense"))
         assert isinstance(nonsense, Failed)
-        self.assertEqual(nonsense.error, "LocalProtocolError")
+        self.assertEqual(nonsense.error, "UnknownQuestion")
 
     def test_cluster_secret(self) -> None:
         """Who has the cluster's secret may do everything."""
