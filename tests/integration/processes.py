@@ -53,6 +53,14 @@ def until(
         time.sleep(LOOK_INTERVAL_S)
 
 
+def heed_ctrl_c() -> None:
+    """
+    Let Ctrl-C end a process, to be called in it before it begins: what a shell
+    runs in the background ignores it, and so would all that is started there.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Different ports that are free for TCP and UDP at this moment."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -221,6 +229,7 @@ class Crew:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                preexec_fn=heed_ctrl_c,
             )
         running = Running(name, process, log_path)
         self._running.append(running)

@@ -26,6 +26,7 @@ from tests.integration.processes import (
     Crew,
     Running,
     free_ports,
+    heed_ctrl_c,
     until,
 )
 
@@ -296,6 +297,7 @@ def test_demo_interrupted(user: User) -> None:
         stderr=subprocess.PIPE,
         env=user.environment(),
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     try:
         children, _ = until(lambda: children_of(process.pid), "a node is started")

@@ -17,7 +17,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.integration.processes import PATIENCE_S, PROJECT_ROOT, Crew, until
+from tests.integration.processes import (
+    PATIENCE_S,
+    PROJECT_ROOT,
+    Crew,
+    heed_ctrl_c,
+    until,
+)
 
 PULSE = (sys.executable, "-c", "from mycorrizal.pulse import main; main()")
 
@@ -46,6 +52,7 @@ class Terminal:
             stderr=self.near,
             env=self.environment,
             start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )
 
     def wait_for(self, words: bytes) -> None:
@@ -172,6 +179,7 @@ def test_demo_stay(tmp_path: Path, terminal: Terminal) -> None:
         stderr=subprocess.PIPE,
         env=terminal.environment,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     try:
         assert process.stdout is not None
