@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from mycorrizal.mycel.config import BUCKETS_MAX, DROPPED_MAX, BucketSettings
-from mycorrizal.mycel.messages import NEVER, BucketEntry
+from mycorrizal.mycel.messages import NEVER, BucketEntry, Found, deadline_of
 from mycorrizal.mycel.slots.placement import bucket_seed
 from mycorrizal.mycel.store import Bucket, Version
 from mycorrizal.mycel.watch_messages import EventKind
@@ -65,6 +65,13 @@ class OpenBucket:
         if taken and self.on_change is not None:
             self.on_change(key)
         return taken
+
+    def take_found(self, slot: int, key: bytes, found: Found, now: float) -> bool:
+        """As `take`, of what another node has answered."""
+        deadline = deadline_of(found.remaining_ms, now)
+        return self.take(
+            slot, key, found.value, found.stamp, found.origin, deadline, now
+        )
 
     def changed(self, kind: EventKind, key: bytes) -> None:
         """Tell those who watch."""

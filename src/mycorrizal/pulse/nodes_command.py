@@ -5,15 +5,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
 
 from mycorrizal.pulse.messages import AskStatus, MemberStatus, Status
 from mycorrizal.pulse.options import Command
-from mycorrizal.pulse.render import Column, broken_links, table, terminal_width
+from mycorrizal.pulse.render import (
+    Column,
+    broken_links,
+    member_cells,
+    member_columns,
+    table,
+    terminal_width,
+)
 from mycorrizal.pulse.session import Session
+
+#: Where the column stands that only this table has.
+_AFTER_LINK: Final = 5
 
 
 @click.command(cls=Command)
@@ -32,17 +42,8 @@ def nodes(session: Session) -> None:
 
 def page(found: Status, width: int) -> str:
     """The table of the nodes, with all that is known of each, and broken links."""
-    columns = [
-        Column("NODE"),
-        Column("ADDRESS"),
-        Column("STATE"),
-        Column("RTT", right=True),
-        Column("LINK"),
-        Column("TLS", optional=True),
-        Column("VERSION", optional=True),
-        Column("HOST", optional=True),
-        Column("LABELS", optional=True),
-    ]
+    columns = member_columns()
+    columns.insert(_AFTER_LINK, Column("TLS", optional=True))
     rows = [_row(member, found) for member in found.members]
     if not any(member.labels for member in found.members):
         columns.pop()
@@ -53,20 +54,12 @@ def page(found: Status, width: int) -> str:
 def _row(member: MemberStatus, found: Status) -> list[str]:
     own = member.id == found.node.id
     encrypted = _encrypted(member, found)
-    rtt = "-" if member.rtt_ms is None else f"{member.rtt_ms:.2f} ms"
+    cells = member_cells(member, found.node.id)
     # What is gone has no link to speak of.
     gone = member.state in ("dead", "left")
-    return [
-        member.id,
-        member.address,
-        member.state,
-        "this" if own else rtt,
-        "-" if own or gone else member.link,
-        "-" if encrypted is None else "on" if encrypted else "off",
-        member.version,
-        member.host,
-        ",".join(f"{name}={text}" for name, text in member.labels.items()),
-    ]
+    link = "-" if own or gone else member.link
+    tls = "-" if encrypted is None else "on" if encrypted else "off"
+    return [*cells[: _AFTER_LINK - 1], link, tls, *cells[_AFTER_LINK:]]
 
 
 def _encrypted(member: MemberStatus, found: Status) -> bool | None:

@@ -119,9 +119,9 @@ def _coloured(padded: str, number: int, cell: str) -> str:
     return click.style(padded, fg=colour) if colour else padded
 
 
-def members(status: Status, width: int = WIDTH) -> str:
-    """The table of the nodes that a node knows."""
-    columns = [
+def member_columns() -> list[Column]:
+    """Those of what `member_cells` gives."""
+    return [
         Column("NODE"),
         Column("ADDRESS"),
         Column("STATE"),
@@ -131,6 +131,11 @@ def members(status: Status, width: int = WIDTH) -> str:
         Column("HOST", optional=True),
         Column("LABELS", optional=True),
     ]
+
+
+def members(status: Status, width: int = WIDTH) -> str:
+    """The table of the nodes that a node knows."""
+    columns = member_columns()
     # A column that says nothing takes no room.
     labelled = any(member.labels for member in status.members)
     unlinked = any(
@@ -143,7 +148,7 @@ def members(status: Status, width: int = WIDTH) -> str:
         for index, column in enumerate(columns)
         if not silent.get(column.title, False)
     ]
-    rows = [_member(member, status.node.id) for member in status.members]
+    rows = [member_cells(member, status.node.id) for member in status.members]
     return table(
         [columns[index] for index in shown],
         [[row[index] for index in shown] for row in rows],
@@ -167,7 +172,12 @@ def broken_links(status: Status) -> list[str]:
     return lines
 
 
-def _member(member: MemberStatus, this: str) -> list[str]:
+def member_cells(member: MemberStatus, this: str) -> list[str]:
+    """
+    What there is to say of a node, in the order of the columns.
+
+    :param this: The id of the node that says so.
+    """
     rtt = "-" if member.rtt_ms is None else f"{member.rtt_ms:.2f} ms"
     labels = ",".join(f"{name}={text}" for name, text in member.labels.items())
     return [

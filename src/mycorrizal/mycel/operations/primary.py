@@ -377,7 +377,5 @@ class Primary:
             ask(holder)
 
     def _take(self, bucket: OpenBucket, slot: int, key: bytes, found: Found) -> None:
-        now = self._now()
         self._clock.observe(found.stamp)
-        deadline = deadline_of(found.remaining_ms, now)
-        bucket.take(slot, key, found.value, found.stamp, found.origin, deadline, now)
+        bucket.take_found(slot, key, found, self._now())

@@ -18,7 +18,6 @@ from mycorrizal.mycel.messages import (
     Fetch,
     Found,
     Refused,
-    deadline_of,
     remaining_ms,
 )
 from mycorrizal.mycel.operations.asking import Errands
@@ -156,11 +155,7 @@ class Leveling:
         if not isinstance(found, Found) or not found.stamp:
             return False
         self._clock.observe(found.stamp)
-        now = self._now()
-        deadline = deadline_of(found.remaining_ms, now)
-        return bucket.take(
-            slot, key, found.value, found.stamp, found.origin, deadline, now
-        )
+        return bucket.take_found(slot, key, found, self._now())
 
 
 def cut(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
