@@ -41,6 +41,8 @@ SHELLS = (
     "nodosum/service.py",
     "nodosum/mesh.py",
     "nodosum/admission.py",
+    "nodosum/dialling.py",
+    "nodosum/renewals.py",
     "nodosum/endpoints.py",
     "nodosum/ports.py",
     "nodosum/protocol.py",

@@ -32,6 +32,7 @@ class Kind(Enum):
     DIED = "died"
     LINK_UP = "link up"
     LINK_DOWN = "link down"
+    LINK_RENEWED = "link renewed"
     SLOTS_TAKEN = "slots taken"
     SLOTS_GIVEN = "slots given"
     CONFLICT = "conflict"

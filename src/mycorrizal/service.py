@@ -164,8 +164,8 @@ class Mycorrizal(MultiService):
 
     def reload(self) -> str:
         """
-        Read the files of secrets and certificates again.  Connections that are
-        made from now on use what is there; those that are there stay.
+        Read the files of secrets and certificates again.  Links that are made
+        from now on use what is there; those that are there are renewed in time.
 
         :return: What is in force now, as part of a sentence.
         :raises ConfigError: Something can't be used; all is as it was.

@@ -24,7 +24,7 @@ from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.greeting import Greeting
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.protocol import LinkFactory, LinkProtocol
-from mycorrizal.nodosum.wire.events import Local
+from mycorrizal.nodosum.wire.events import Local, Remote
 from mycorrizal.nodosum.wire.version import NO_TICKET, Role
 from mycorrizal.runtime import Entropy
 from mycorrizal.testing import Host, World
@@ -33,6 +33,16 @@ from tests.contract.place import Recorder
 from tests.nodosum.wire.cases import CLUSTER, SECRET
 
 PORT = 7000
+
+
+class Spares:
+    """Keeps the connections that links are to move to."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[LinkProtocol, Remote]] = []
+
+    def authenticated(self, protocol: LinkProtocol, remote: Remote) -> None:
+        self.got.append((protocol, remote))
 
 
 class Door:
@@ -66,6 +76,7 @@ class Door:
         self.gone: list[LinkProtocol] = []
         self.received: list[tuple[int, bytes]] = []
         self.routes: dict[bytes, Route] = {}
+        self.renewals = Spares()
         self.takes = True
         self.ticket = NO_TICKET
         entropy = Entropy(runtime.random, runtime.token_bytes)

@@ -50,6 +50,8 @@ STRANGE = {
 class Swallow:
     """A TLS that never gets anywhere."""
 
+    edition = 0
+
     def start(self, *args: Any, **options: Any) -> Protocol:
         return Protocol()
 

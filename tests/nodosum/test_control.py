@@ -48,6 +48,11 @@ class Performer:
     def __init__(self) -> None:
         self.effects: list[Effect] = []
         self.goodbyes: list[tuple[Link, LinkEnd | None]] = []
+        self.renewals = self
+        self.of_renewals: list[tuple[Link, int, bytes]] = []
+
+    def received(self, link: Link, kind: int, payload: bytes) -> None:
+        self.of_renewals.append((link, kind, payload))
 
     def perform(self, effects: Iterable[Effect]) -> None:
         self.effects += effects

@@ -83,7 +83,8 @@ class VersionTests(VersionTwoTestCase):
             self.setUp()
             two = self.linked(dials=True, compression=mode)
             (link,) = self.node.applications.links.values()
-            self.assertEqual(link.remote.features, offered(mode))
+            known = offered(mode) | Feature.RENEWAL
+            self.assertEqual(link.remote.features, known)
             two.say(APP, b"hello", b"chat")
             self.world.advance(0.1)
             self.assertEqual(self.got, [b"hello"])

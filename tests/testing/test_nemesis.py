@@ -171,7 +171,7 @@ class NemesisTests(NemesisCase):
         self.assertEqual(self.alive(0), ["n0", "n1", "n2"])
         arena.until(arena.converged)
         for node in arena.nodes:
-            for link in node.nodosum.mesh._protocols:
+            for link in node.nodosum.mesh.protocols:
                 transport: Any = link._transport
                 self.assertNotIn(transport.connection_id, arena.world.rewritten)
 

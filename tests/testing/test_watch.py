@@ -103,9 +103,9 @@ class WatchTests(Quiet, SynchronousTestCase):
 
     def test_second_link(self) -> None:
         """Two links of one pair are up for longer than a moment."""
-        protocols: Any = self.arena[0].nodosum.mesh._protocols
+        protocols: Any = self.arena[0].nodosum.mesh.protocols
         again = [*protocols, *protocols]
-        self.arena[0].nodosum.mesh._protocols = again  # type: ignore[assignment]
+        self.arena[0].nodosum.mesh.protocols = again  # type: ignore[assignment]
         self.watch.look()
         self.check()
         self.arena.advance(SECOND_LINK_S + 0.1)
@@ -136,14 +136,14 @@ class WatchTests(Quiet, SynchronousTestCase):
 
     def test_stranger(self) -> None:
         """A link to somebody who is not of the cluster."""
-        link = next(iter(self.arena[0].nodosum.mesh._protocols))
+        link = next(iter(self.arena[0].nodosum.mesh.protocols))
         link.peer_id = "mallory"
         self.watch.look()
         self.check("strangers")
 
     def test_bounds(self) -> None:
         """A queue, or the number of timers, is beyond its bound."""
-        link = next(iter(self.arena[0].nodosum.mesh._protocols))
+        link = next(iter(self.arena[0].nodosum.mesh.protocols))
         flow = link.lanes.flow(b"chat")
         flow.post(b"head", b"payload")
         flow.queued_bytes = 1 << 40
@@ -240,7 +240,7 @@ class WatchTests(Quiet, SynchronousTestCase):
 
     def test_changed_greeting(self) -> None:
         """A link is up though its greeting was changed; it is told once."""
-        link = next(iter(self.arena[0].nodosum.mesh._protocols))
+        link = next(iter(self.arena[0].nodosum.mesh.protocols))
         transport: Any = link._transport
         self.arena.world.rewritten.add(transport.connection_id)
         self.watch.look()

@@ -175,7 +175,7 @@ class KeyRing:
 
     def replace(self, keys: Iterable[Key], clients: Iterable[ClientKey] = ()) -> None:
         """
-        Have other secrets from now on; links that are there stay.
+        Have other secrets from now on; links are made with these.
 
         :raises ConfigError: As at the start; the ring is as it was.
         """

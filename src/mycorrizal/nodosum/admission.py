@@ -18,9 +18,9 @@ from mycorrizal.nodosum.greeting import Greeting
 from mycorrizal.nodosum.link import Link, LinkOwner, Route
 from mycorrizal.nodosum.protocol import LinkProtocol, TlsStarter
 from mycorrizal.nodosum.strangers import Strangers
-from mycorrizal.nodosum.wire.events import Authenticated, Local, Refused
+from mycorrizal.nodosum.wire.events import Authenticated, Local, Refused, Remote
 from mycorrizal.nodosum.wire.handshake import Handshake
-from mycorrizal.nodosum.wire.limits import TLS_HANDSHAKES_MAX, RejectCode
+from mycorrizal.nodosum.wire.limits import TLS_HANDSHAKES_MAX, Feature, RejectCode
 from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.recorder import Kind, Recorder
 from mycorrizal.runtime import Runtime
@@ -29,12 +29,20 @@ from mycorrizal.runtime import Runtime
 CHOICE_TIMEOUT_S = 5.0
 
 
+class Spares(Interface):
+    """Who knows what to do with connections that links are to move to."""
+
+    def authenticated(self, protocol: LinkProtocol, remote: Remote) -> None: ...
+
+
 class Host(LinkOwner, Interface):
     """The mesh, as admission sees it."""
 
     greeting: Greeting
     recorder: Recorder
 
+    @property
+    def renewals(self) -> Spares: ...
     def ticket_for(self, protocol: LinkProtocol) -> bytes: ...
     def routes_for(self, role: Role) -> Mapping[bytes, Route]: ...
     def authenticated(self, protocol: LinkProtocol, link: Link) -> None: ...
@@ -91,6 +99,7 @@ class Admission:
             initiator=protocol.dialled is not None,
             nonce=self.runtime.token_bytes(32),
             ticket=self._host.ticket_for(protocol),
+            renews=protocol.spare,
             busy=self._tls_is_full,
         )
 
@@ -128,9 +137,14 @@ class Admission:
                 return False
         return True
 
-    def authenticated(self, protocol: LinkProtocol, event: Authenticated) -> Link:
+    def authenticated(
+        self, protocol: LinkProtocol, event: Authenticated
+    ) -> Link | None:
         """The other side has proved that it knows the secret."""
         self._forget(protocol)
+        if _renews(protocol, event.remote):
+            self._host.renewals.authenticated(protocol, event.remote)
+            return None
         protocol.set_deadline(CHOICE_TIMEOUT_S, protocol.abort)
         link = self.link_kind(
             self.runtime,
@@ -209,3 +223,12 @@ class Admission:
         self._strangers.departed(protocol)
         self._dialled.pop(protocol, None)
         self._in_tls.pop(protocol, None)
+
+
+def _renews(protocol: LinkProtocol, remote: Remote) -> bool:
+    """Whether a link that is there is to move to a connection."""
+    if protocol.dialled is None:
+        opening = protocol.opening
+        is_node = remote.role is Role.NODE and bool(remote.features & Feature.RENEWAL)
+        protocol.spare = is_node and opening is not None and opening.renews
+    return protocol.spare

@@ -36,10 +36,20 @@ from mycorrizal.runtime import Runtime
 #: Peers named in one frame take no more bytes than this, so that with our
 #: labels they fit the smallest frame that a peer may ask for.
 PEERS_BYTES_MAX = 24 * 1024
+_OF_RENEWALS = (FrameType.RENEW, FrameType.READY, FrameType.MOVED)
+
+
+class Renewing(Interface):
+    """Who is told what peers say of links that move."""
+
+    def received(self, link: Link, kind: int, payload: bytes) -> None: ...
 
 
 class Performer(Interface):
     """Who performs what the cores decide, and closes links: the mesh."""
+
+    @property
+    def renewals(self) -> Renewing: ...
 
     def perform(self, effects: Iterable[Effect]) -> None: ...
     def said_goodbye(self, link: Link, end: LinkEnd | None) -> None: ...
@@ -148,6 +158,8 @@ class Control:
             message, now = decode_system(payload), self._runtime.now()
             inquiries = self._membership.inquiries
             self._performer.perform(inquiries.received(link, message, now))
+        elif kind in _OF_RENEWALS and link.up:
+            self._performer.renewals.received(link, kind, payload)
         else:
             raise RemoteProtocolError(f"frame type {kind} is not expected here")
 

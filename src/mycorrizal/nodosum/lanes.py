@@ -259,6 +259,13 @@ class Lanes:
 
     # -- the end --------------------------------------------------------------
 
+    def move(self, last_frame: bytes, transport: Transport) -> None:
+        """Write this frame; what is queued, and all after it, goes elsewhere."""
+        self.traffic.sent_frames += 1
+        self._write(last_frame)
+        self._transport = transport
+        self.resume()
+
     def finish(self, frame: bytes) -> None:
         """Write all that is queued in both lanes, and then this frame."""
         self.paused = False

@@ -334,6 +334,17 @@ class Link:
 
     # -- the end --------------------------------------------------------------
 
+    def move(self, last_frame: bytes, transport: Transport) -> None:
+        """
+        Go on writing on another connection to the same life of the same peer.
+
+        :param last_frame: The last one on the present connection.
+        """
+        # Without a producer the transport takes the frame, however full it is.
+        self._transport.unregisterProducer()
+        self._transport = transport
+        self.lanes.move(last_frame, transport)
+
     def goodbye(self, reason: Goodbye, detail: int = 0, text: str = "") -> None:
         """Close after all that is queued, and say why."""
         if self.closed:

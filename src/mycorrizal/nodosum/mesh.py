@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, assert_never
 from typing import Protocol as Interface
+from typing import assert_never
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.nodosum import effects as do
@@ -24,7 +21,7 @@ from mycorrizal.nodosum.clients import Clients
 from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.contacts import Contacts
 from mycorrizal.nodosum.control import Control
-from mycorrizal.nodosum.endpoints import client_endpoint
+from mycorrizal.nodosum.dialling import Dialling
 from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.membership import LinkEnd, Membership
@@ -35,6 +32,7 @@ from mycorrizal.nodosum.protocol import (
     LinkProtocol,
     TlsStarter,
 )
+from mycorrizal.nodosum.renewals import Renewals
 from mycorrizal.nodosum.wire.events import Local
 from mycorrizal.nodosum.wire.limits import Goodbye
 from mycorrizal.nodosum.wire.version import NO_TICKET, Role
@@ -63,6 +61,7 @@ class Mesh:
     All connections of one node.
 
     :ivar clients: Links of Pulse.
+    :ivar protocols: By link, the connection that its frames go out on.
     """
 
     def __init__(
@@ -91,15 +90,16 @@ class Mesh:
         self.factory = LinkFactory(self.admission)
         self.hello = HelloProtocol(self.datagram_received)
         self.clients = Clients(self._dismiss)
+        self.dialling = Dialling(runtime, config.handshake_timeout_s)
+        self.protocols: dict[Link, LinkProtocol] = {}
+        self.renewals = Renewals(self, config.keys)
         self.running = False
         self._config = config
         self._local = local
         self._applications = applications
         self._listener = listener
         self._listening: Address = config.listen
-        self._protocols: dict[Link, LinkProtocol] = {}
         self._ends: dict[Link, LinkEnd] = {}
-        self._dials: dict[Deferred[Any], None] = {}
         self._effects: deque[do.Effect] = deque()
         self._events: deque[MemberEvent] = deque()
         self._performing = False
@@ -126,11 +126,10 @@ class Mesh:
         self.running = False
         if self._ticking is not None:
             self._ticking.cancel()
-        for link, protocol in list(self._protocols.items()):
+        for link, protocol in list(self.protocols.items()):
             link.goodbye(Goodbye.LEAVING)
             protocol.close()
-        for dial in list(self._dials):
-            dial.cancel()
+        self.dialling.cancel()
         for protocol in self.admission.under_way():
             protocol.abort()
         return self.admission.when_closed()
@@ -154,7 +153,7 @@ class Mesh:
         if self._config.advertise is not None:
             return ((self._config.advertise[0], self._config.advertise[1] or port),)
         if host in ("0.0.0.0", "::", ""):
-            transport = self._protocols[link].clear_transport
+            transport = self.protocols[link].clear_transport
             host = transport.getHost().host.removeprefix("::ffff:")
         return ((host, port),)
 
@@ -165,6 +164,7 @@ class Mesh:
         now = self.runtime.now()
         self.perform(self.membership.tick(now))
         self.clients.tick(now)
+        self.renewals.tick(now)
         self.look_now()
         self._listener.ticked(now)
 
@@ -227,7 +227,7 @@ class Mesh:
     def _close(
         self, link: Link, reason: Goodbye | None, detail: int, text: str
     ) -> None:
-        protocol = self._protocols.get(link)
+        protocol = self.protocols.get(link)
         if protocol is None or link.closed:
             return
         if reason is None:
@@ -237,7 +237,7 @@ class Mesh:
             protocol.close()
 
     def _link_up(self, peer: Peer, link: Link) -> None:
-        protocol = self._protocols.get(link)
+        protocol = self.protocols.get(link)
         if protocol is None or link.closed:
             return
         protocol.clear_deadline()
@@ -257,22 +257,11 @@ class Mesh:
     def _dial(self, address: Address, node_key: bytes | None) -> None:
         if not self.running:
             return
-        timeout_s = self._config.handshake_timeout_s
-        endpoint = client_endpoint(self.runtime.reactor, address, timeout_s)
-        factory = Factory.forProtocol(
-            lambda: LinkProtocol(self.admission, address, node_key)
+        self.dialling.dial(
+            address,
+            lambda: LinkProtocol(self.admission, address, node_key),
+            lambda refused: self._dial_failed(address, node_key, refused=refused),
         )
-        factory.noisy = False
-        dial = endpoint.connect(factory)
-        self._dials[dial] = None
-
-        def done(result: object) -> None:
-            self._dials.pop(dial, None)
-            if isinstance(result, Failure):
-                refused = result.check(ConnectionRefusedError) is not None
-                self._dial_failed(address, node_key, refused=refused)
-
-        dial.addBoth(done)
 
     def _dial_failed(
         self,
@@ -330,7 +319,7 @@ class Mesh:
 
     def authenticated(self, protocol: LinkProtocol, link: Link) -> None:
         """A connection has become a link."""
-        self._protocols[link] = protocol
+        self.protocols[link] = protocol
         if link.remote.role is Role.CLIENT:
             self._client_authenticated(protocol, link)
             return
@@ -344,6 +333,14 @@ class Mesh:
             if link.node_key != self._local.node_key:
                 self.contacts.found(dialled, link.node_key)
         self.perform(self.membership.authenticated(link, self.runtime.now()))
+
+    def link_to(self, node_key: bytes) -> Link | None:
+        """The one link that carries a peer's frames, if it is up."""
+        peer = self.membership.peers.get(node_key)
+        if peer is None or peer.link is None or not peer.up:
+            return None
+        link = _real(peer.link)
+        return link if link.up else None
 
     def _client_authenticated(self, protocol: LinkProtocol, link: Link) -> None:
         if not self.clients.admit(link, self.runtime.now()):
@@ -362,7 +359,7 @@ class Mesh:
 
     def said_goodbye(self, link: Link, end: LinkEnd | None) -> None:
         """The other side closes a link in good order."""
-        protocol = self._protocols[link]
+        protocol = self.protocols[link]
         if end is not None:
             self._ends[link] = end
             if end.reason is Goodbye.SINGLE and protocol.dialled:
@@ -375,16 +372,20 @@ class Mesh:
     def closed(self, protocol: LinkProtocol) -> None:
         """A connection is gone, or as good as gone."""
         link = protocol.link
+        if protocol.spare:
+            self.renewals.closed(protocol)
+            return
         if link is None:
             if protocol.dialled is not None:
                 self._dial_failed(
                     protocol.dialled, protocol.expected_key, refusal=protocol.refusal
                 )
             return
-        if self._protocols.pop(link, None) is None:
+        if self.protocols.pop(link, None) is None:
             return
         self.clients.forget(link)
         self.control.forget(link)
+        self.renewals.link_closed(link)
         end = self._ends.pop(link, None)
         if link.remote.role is Role.NODE and not self._config.single:
             now = self.runtime.now()

@@ -67,12 +67,14 @@ class PkiTls:
     signed, and the authorities whose certificates it accepts.
 
     :param is_node: Whether the certificate must bear the nodes' name.
+    :ivar edition: Which of its certificates it shows: how often it was replaced.
     :raises ConfigError: A file can't be read, or what is in it does not fit.
     """
 
     def __init__(self, settings: PkiSettings, *, is_node: bool = True) -> None:
         self.settings = settings
         self._is_node = is_node
+        self.edition = 0
         self._context, self.certificate = self._load()
 
     def reload(self) -> bool:
@@ -84,7 +86,9 @@ class PkiTls:
         """
         before = self.certificate
         self._context, self.certificate = self._load()
-        return self.certificate != before
+        replaced = self.certificate != before
+        self.edition += replaced
+        return replaced
 
     def _load(self) -> tuple[SSL.Context, x509.Certificate]:
         settings = self.settings

@@ -42,7 +42,7 @@ from mycorrizal.nodosum.wire.limits import (
     UNAUTHENTICATED_TLS_BYTES_MAX,
     RejectCode,
 )
-from mycorrizal.nodosum.wire.version import Role
+from mycorrizal.nodosum.wire.version import Role, VersionI
 from mycorrizal.runtime import Runtime, Timer, limit_buffers
 
 #: What the system holds of a link's bytes before it can send them: as much as
@@ -52,12 +52,21 @@ UNSENT_BYTES_MAX = 128 * 1024
 #: within a site.  Without a limit Linux lets them grow to many megabytes, and
 #: pings wait behind them.
 UNREAD_BYTES_MAX = 1024 * 1024
+#: What is kept of a connection that a link is to move to, until that has left the
+#: one before; beyond it nothing is read from there.
+HELD_BYTES_MAX = 1024 * 1024
 #: How long a connection may take to close in good order.
 CLOSE_TIMEOUT_S = 5.0
 
 
 class TlsStarter(Interface):
-    """What can begin TLS on a connection; `AutoTls` is one."""
+    """
+    What can begin TLS on a connection; `AutoTls` is one.
+
+    :ivar edition: Which of its certificates it shows; it changes with them.
+    """
+
+    edition: int
 
     def start(
         self, runtime: Runtime, transport: ITransport, *, is_client: bool, clear: Clear
@@ -73,7 +82,9 @@ class LinkShell(Interface):
     def begin_handshake(self, protocol: LinkProtocol) -> Handshake: ...
     def answered(self, protocol: LinkProtocol) -> None: ...
     def tls_started(self, protocol: LinkProtocol) -> None: ...
-    def authenticated(self, protocol: LinkProtocol, event: Authenticated) -> Link: ...
+    def authenticated(
+        self, protocol: LinkProtocol, event: Authenticated
+    ) -> Link | None: ...
     def refused(self, protocol: LinkProtocol, event: Refused) -> None: ...
     def broken(self, protocol: LinkProtocol, error: RemoteProtocolError) -> None: ...
     def closed(self, protocol: LinkProtocol) -> None: ...
@@ -102,6 +113,12 @@ class LinkProtocol(Protocol):
 
     :param dialled: The address that was dialled; None if it was accepted.
     :param node_key: Who should be there; None if that is not known.
+    :param spare: Whether a link that is there is to move here.
+    :ivar link: Whose frames come in here.
+    :ivar spare: Whether there is no link that ends with this connection: one
+        has not moved here yet, or has moved away.
+    :ivar opening: The VERSION_I that began it, once both sides are proved.
+    :ivar edition: Of our certificate.
     """
 
     _log = Logger()
@@ -111,9 +128,14 @@ class LinkProtocol(Protocol):
         shell: LinkShell,
         dialled: Address | None = None,
         node_key: bytes | None = None,
+        *,
+        spare: bool = False,
     ) -> None:
         self.dialled = dialled
         self.expected_key = node_key
+        self.spare = spare
+        self.opening: VersionI | None = None
+        self.edition = 0
         #: What the other side, or we, had against the handshake.
         self.refusal: str | None = None
         self.link: Link | None = None
@@ -124,6 +146,8 @@ class LinkProtocol(Protocol):
         self.handshake: Handshake | None = None
         self._tls: Protocol | None = None
         self._raw_bytes = 0
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
         self._deadline: Timer | None = None
         self._lost = False
 
@@ -155,7 +179,7 @@ class LinkProtocol(Protocol):
         if self._tls is None:
             self.clear_received(data)
             return
-        if self.link is None:
+        if self.handshake is not None:
             self._raw_bytes += len(data)
             if self._raw_bytes > UNAUTHENTICATED_TLS_BYTES_MAX:
                 self._broken(RemoteProtocolError("too many bytes within TLS"))
@@ -174,6 +198,8 @@ class LinkProtocol(Protocol):
                     self.link.receive_data(data)
             elif self.handshake is not None:
                 self._perform(self.handshake.receive_data(data))
+            elif self._held is not None:
+                self._hold(data)
         except RemoteProtocolError as error:
             self._broken(error)
         finally:
@@ -202,6 +228,7 @@ class LinkProtocol(Protocol):
             self._whom,
         )
         self._shell.tls_started(self)
+        self.edition = self._shell.tls.edition
         self._tls = self._shell.tls.start(
             self._runtime,
             self.transport,
@@ -231,15 +258,46 @@ class LinkProtocol(Protocol):
         self._connection_lost()
 
     def _authenticated(self, event: Authenticated) -> None:
+        assert self.handshake is not None
         self.clear_deadline()
-        self.handshake = None
-        self.link = self._shell.authenticated(self, event)
-        if self.link.closed:
-            return
+        self.opening, self.handshake = self.handshake.opening, None
+        self.link = link = self._shell.authenticated(self, event)
+        if link is None:
+            self._held = []
+            self._hold(event.trailing)
+        elif not link.closed:
+            self.carry(link)
+            if event.trailing:
+                link.receive_data(event.trailing)
+
+    # -- a link that moves ----------------------------------------------------
+
+    def carry(self, link: Link) -> None:
+        """Frames of a link are to go out here."""
         limit_buffers(self.transport, UNSENT_BYTES_MAX, UNREAD_BYTES_MAX)
-        self.clear_transport.registerProducer(_LinkProducer(self.link), True)
-        if event.trailing:
-            self.link.receive_data(event.trailing)
+        self.clear_transport.registerProducer(_LinkProducer(link), True)
+
+    def _hold(self, data: bytes) -> None:
+        assert self._held is not None
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES_MAX:
+            self.clear_transport.pauseProducing()
+
+    def adopt(self, link: Link) -> None:
+        """Frames of a link come in here now, first those that were held back."""
+        assert self._held is not None
+        paused = self._held_bytes > HELD_BYTES_MAX
+        held, self._held = b"".join(self._held), None
+        self.link, self.spare = link, False
+        if held:
+            self.clear_received(held)
+        if paused:
+            self.clear_transport.resumeProducing()
+
+    def release(self) -> None:
+        """No more frames of its link come in here."""
+        self.link, self.spare = None, True
 
     # -- the end --------------------------------------------------------------
 

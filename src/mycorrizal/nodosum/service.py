@@ -41,6 +41,7 @@ from mycorrizal.nodosum.readiness import Readiness
 from mycorrizal.nodosum.rounds import Rounds
 from mycorrizal.nodosum.wire.compression import offered
 from mycorrizal.nodosum.wire.events import Local
+from mycorrizal.nodosum.wire.limits import Feature
 from mycorrizal.nodosum.witness import Witness
 from mycorrizal.recorder import Kind, Recorder
 from mycorrizal.runtime import Runtime
@@ -105,7 +106,7 @@ class NodosumService(MultiService):
             cluster_tag(config.cluster_name),
             config.keys,
             config.tls != "off",
-            features=offered(config.compression),
+            features=offered(config.compression) | Feature.RENEWAL,
             frame_bytes_max=config.frame_bytes_max,
         )
         self._host = host
@@ -156,10 +157,7 @@ class NodosumService(MultiService):
 
     def link_to(self, node_key: bytes) -> Link | None:
         """The link that is up to a peer, if there is one."""
-        peer = self.membership.peers.get(node_key)
-        if peer is None or not peer.up or not isinstance(peer.link, Link):
-            return None
-        return peer.link if peer.link.up else None
+        return self.mesh.link_to(node_key)
 
     def way_to(self, node_key: bytes) -> Link | None:
         """

@@ -119,7 +119,11 @@ class AutoTls:
 
     Nobody verifies the certificate; AUTH does, since it covers key material
     that only the two ends of this session know.
+
+    :ivar edition: It has but one certificate.
     """
+
+    edition = 0
 
     def __init__(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())

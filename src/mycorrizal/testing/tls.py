@@ -74,7 +74,12 @@ class SimTls:
     What begins TLS on simulated connections.
 
     The two ends of a connection, and nobody else, get the same key material.
+
+    :ivar edition: Another one stands for another certificate.
     """
+
+    def __init__(self) -> None:
+        self.edition = 0
 
     def start(
         self, runtime: Runtime, transport: ITransport, *, is_client: bool, clear: Clear

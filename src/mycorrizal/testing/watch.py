@@ -116,7 +116,7 @@ class Watch:
     def _look_at_links(self, node: Mycorrizal) -> None:
         now, counts = self.arena.world.now_s, dict[bytes, int]()
         known = {peer.node_id for peer in self.arena.nodes}
-        for link in node.nodosum.mesh._protocols:
+        for link in node.nodosum.mesh.protocols:
             if link.up and link.remote.role is Role.NODE:
                 counts[link.node_key] = counts.get(link.node_key, 0) + 1
                 transport: Any = link._transport
@@ -256,7 +256,7 @@ def _holds(node: Mycorrizal, write: Operation) -> bool:
 def _beyond_bounds(node: Mycorrizal) -> Iterator[str]:
     mesh, mycel = node.nodosum.mesh, node.mycel
     queue_bytes_max = node.nodosum.config.queue_bytes_max
-    for link in mesh._protocols:
+    for link in mesh.protocols:
         if link.queued_bytes > 3 * queue_bytes_max:
             yield f"{link.queued_bytes} bytes are queued to {link.peer_id}"
         if len(link.calls) > CALLS_MAX:

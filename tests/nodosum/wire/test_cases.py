@@ -78,6 +78,7 @@ class CaseTests(SynchronousTestCase):
         self.assertEqual(
             [kind.name for kind in sorted(FrameType)],
             "VERSION_I VERSION_R AUTH_I AUTH_R REJECT WELCOME PEERS SYSTEM APP "
-            "REQUEST REPLY ERROR PING PONG GOODBYE CHUNK CANCEL TRACE".split(),
+            "REQUEST REPLY ERROR PING PONG GOODBYE CHUNK CANCEL RENEW READY MOVED "
+            "TRACE".split(),
         )
-        self.assertEqual(sorted(FrameType), [*range(1, 18), 0x81])
+        self.assertEqual(sorted(FrameType), [*range(1, 21), 0x81])

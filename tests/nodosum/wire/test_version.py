@@ -42,6 +42,7 @@ def versions_i(draw: st.DrawFn) -> VersionI:
         tuple(draw(st.lists(u32.filter(bool), max_size=4))),
         draw(u64),
         draw(frame_bytes_max),
+        draw(st.booleans()),
     )
 
 
@@ -121,9 +122,16 @@ class VersionTests(SynchronousTestCase):
     def test_reserved_bits_are_for_later(self) -> None:
         """Flags and fields that a later version may use are not refused."""
         data = bytearray(VERSION_I.cases[0].data)
-        data[6] |= 0xFE
+        data[6] |= 0xFC
         data[-4:] = b"\xff\xff\xff\xff"
         self.assertEqual(VersionI.decode(bytes(data)), VERSION_I.cases[0].message)
+
+    def test_renews(self) -> None:
+        """A link that is to move to a connection is announced by one flag."""
+        opening = VERSION_I.cases[0].message
+        data = attrs.evolve(opening, renews=True).encode()
+        self.assertEqual((opening.encode()[6], data[6]), (1, 3))
+        self.assertTrue(VersionI.decode(data).renews)
 
     def test_reject_codes(self) -> None:
         """Each code of a refusal is known; the ones beside them are not."""

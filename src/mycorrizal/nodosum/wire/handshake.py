@@ -79,6 +79,7 @@ class Handshake:
     :param initiator: Whether this side dialled.
     :param nonce: 32 unpredictable bytes, never used before.
     :param ticket: 16 bytes that the other side gave us by UDP.
+    :param renews: Whether the link to the other side is to move here.
     :param busy: Whether a responder has too many TLS handshakes under way.
     :ivar opening: The initiator's VERSION_I, once it was sent or received.
     :ivar remote: What the other side said of itself; not proved yet.
@@ -91,12 +92,14 @@ class Handshake:
         initiator: bool,
         nonce: bytes,
         ticket: bytes = NO_TICKET,
+        renews: bool = False,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         assert len(nonce) == NONCE_BYTES
         self.initiator = initiator
         self.opening: VersionI | None = None
         self._ticket = ticket
+        self._renews = renews
         self._busy = busy
         self._local = local
         self._nonce = nonce
@@ -124,6 +127,7 @@ class Handshake:
             tuple(key.key_id for key in local.keys.keys),
             local.features,
             local.frame_bytes_max,
+            self._renews,
         )
         self._transcript = encode_frame(FrameType.VERSION_I, opening.encode())
         self._state = _State.WAIT_VERSION_R

@@ -91,6 +91,9 @@ class FrameType(IntEnum):
     GOODBYE = 15
     CHUNK = 16
     CANCEL = 17
+    RENEW = 18
+    READY = 19
+    MOVED = 20
     TRACE = 0x81
 
 
@@ -107,6 +110,7 @@ class Feature(IntFlag):
 
     ZSTD = 1
     ZLIB = 2
+    RENEWAL = 4
 
 
 class RejectCode(IntEnum):

@@ -14,6 +14,7 @@ from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.wire.limits import FRAME_BYTES_MIN, MAGIC, RejectCode
 
 FLAG_TLS = 1
+FLAG_RENEWS = 2
 NO_TICKET = bytes(16)
 
 _VERSION_I = struct.Struct("<4sBBBB8s16sQ32s16s4IQII")
@@ -35,6 +36,7 @@ class VersionI:
 
     :ivar key_ids: At most four.
     :ivar ticket: 16 bytes that the other side gave by UDP, or zeros.
+    :ivar renews: Whether the link between the two is to move here.
     """
 
     version_min: int
@@ -49,6 +51,7 @@ class VersionI:
     key_ids: tuple[int, ...]
     features: int
     frame_bytes_max: int
+    renews: bool = False
 
     def encode(self) -> bytes:
         """The payload of the frame."""
@@ -56,7 +59,7 @@ class VersionI:
             MAGIC,
             self.version_min,
             self.version_max,
-            FLAG_TLS * self.tls,
+            FLAG_TLS * self.tls | FLAG_RENEWS * self.renews,
             self.role.value,
             self.cluster_tag,
             self.node_key,
@@ -97,6 +100,7 @@ class VersionI:
             tuple(key_id for key_id in key_ids if key_id),
             features,
             frame_bytes_max,
+            bool(flags & FLAG_RENEWS),
         )
 
 
