@@ -92,11 +92,13 @@ class Door:
         """Where it listens."""
         return self.place.address, PORT
 
-    def dial(self, other: Door) -> LinkProtocol:
+    def dial(self, other: Door, *, spare: bool = False) -> LinkProtocol:
         """Connect to another one."""
         protocol: Any = self.world.result_of(
             TCP4ClientEndpoint(self.place.reactor, *other.address).connect(
-                Factory.forProtocol(lambda: LinkProtocol(self.admission, other.address))
+                Factory.forProtocol(
+                    lambda: LinkProtocol(self.admission, other.address, spare=spare)
+                )
             )
         )
         assert isinstance(protocol, LinkProtocol)

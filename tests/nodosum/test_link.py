@@ -16,7 +16,7 @@ import tests.profiles  # noqa: F401
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
 from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
-from mycorrizal.nodosum.flow import FRAME_COST_BYTES
+from mycorrizal.nodosum.flow import FRAME_COST_BYTES, Parcel
 from mycorrizal.nodosum.lanes import CONTROL_BYTES_MAX
 from mycorrizal.nodosum.link import CALL_ID, Link
 from mycorrizal.nodosum.wire.frame import HEADER_BYTES, encode_frame
@@ -27,7 +27,7 @@ from mycorrizal.nodosum.wire.limits import (
     Goodbye,
 )
 from mycorrizal.nodosum.wire.signals import decode_goodbye, encode_ping
-from tests.nodosum.ends import QUEUE_BYTES_MAX, Side, runtime_of
+from tests.nodosum.ends import QUEUE_BYTES_MAX, FakeTransport, Side, runtime_of
 
 APP = b"chat"
 
@@ -464,6 +464,81 @@ class CallTests(LinkTestCase):
         ((kind, _, payload),) = self.transport.frames()
         self.assertEqual((kind, CALL_ID.unpack_from(payload)), (10, (second,)))
         self.assertEqual(self.link.queued_bytes, 0)
+
+
+class MovingTests(LinkTestCase):
+    """A link goes on on another connection."""
+
+    def move(self) -> FakeTransport:
+        """The link moves; what it moves to."""
+        other = FakeTransport()
+        other.link = self.link
+        self.link.move(encode_frame(FrameType.MOVED, b"there"), other)
+        return other
+
+    def test_moves(self) -> None:
+        """What was written stays, what is queued goes elsewhere, in order."""
+        for at in range(3):
+            self.post(bytes([at]))
+            self.turn() if at == 0 else None
+        other = self.move()
+        self.post(b"last")
+        self.turn()
+        moved = (FrameType.MOVED, b"", b"there")
+        self.assertEqual(self.transport.frames(), [(9, APP, b"\x00"), moved])
+        sent = [payload for _, _, payload in other.frames()]
+        self.assertEqual(sent, [b"\x01", b"\x02", b"last"])
+        self.assertEqual((self.transport.producer, other.producer), (False, True))
+
+    def test_moves_while_paused(self) -> None:
+        """However full the old connection is, it takes the last frame."""
+        self.link.pause()
+        self.link.ping(1, 2)
+        self.post(b"x")
+        _, ends = self.call()
+        other = self.move()
+        self.turn()
+        self.assertEqual(
+            [kind for kind, *_ in self.transport.frames()],
+            [FrameType.MOVED],
+        )
+        kinds = [kind for kind, *_ in other.frames()]
+        self.assertEqual(kinds, [FrameType.PING, FrameType.APP, FrameType.REQUEST])
+        # Its calls are as they were.
+        self.link.receive_data(encode_frame(FrameType.REPLY, CALL_ID.pack(1) + b"!"))
+        self.assertEqual(ends, [(ANSWERED, b"!")])
+
+    def test_moves_with_half_a_message(self) -> None:
+        """A message in chunks goes on where it was."""
+        self.transport.pause_at_bytes = 100_000
+        flow = self.link.lanes.flow(APP)
+        message = bytes(range(256)) * 4000
+        self.assertTrue(flow.post_parcel(Parcel(FrameType.APP, b"", message)))
+        self.turn()
+        before = self.transport.take()
+        other = self.move()
+        self.turn()
+        self.assertGreater(len(other.writes), 0)
+        end = len(encode_frame(FrameType.MOVED, b"there"))
+        receiver = Side("b", runtime_of(self.clock))
+        receiver.applications.routes[APP] = route = Route()
+        there = receiver.link("a")
+        there.receive_data(before)
+        self.assertEqual(route.messages, [])
+        self.assertEqual(len(self.transport.take()), end)
+        there.receive_data(other.take())
+        self.assertEqual(route.messages, [message])
+
+    def test_ends_where_it_is(self) -> None:
+        """A link that has moved says goodbye on the new connection."""
+        for end, how in (("goodbye", "closed"), ("abort", "aborted")):
+            self.use(self.side.link("b"))
+            other = self.move()
+            if end == "goodbye":
+                self.link.goodbye(Goodbye.LEAVING)
+            else:
+                self.link.abort()
+            self.assertEqual((self.transport.end, other.end), (None, how))
 
 
 class EndTests(LinkTestCase):

@@ -302,8 +302,10 @@ class ReloadTests(PkiCase):
         tls = self.tls(files)
         before = tls.certificate
         self.assertFalse(tls.reload())
+        self.assertEqual(tls.edition, 0)
         self.authority.files("10.0.0.1")
         self.assertTrue(tls.reload())
+        self.assertEqual(tls.edition, 1)
         self.assertNotEqual(tls.certificate.serial_number, before.serial_number)
 
     def test_worse_files(self) -> None:

@@ -6,13 +6,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.config import Address
-from mycorrizal.nodosum.protocol import CLOSE_TIMEOUT_S, HelloProtocol
+from mycorrizal.nodosum.protocol import (
+    CLOSE_TIMEOUT_S,
+    HELD_BYTES_MAX,
+    HelloProtocol,
+)
 from mycorrizal.nodosum.wire.frame import encode_frame
-from mycorrizal.nodosum.wire.limits import FrameType
+from mycorrizal.nodosum.wire.limits import Feature, FrameType
 from mycorrizal.testing import World
 from mycorrizal.testing.tls import SimTls
 from tests.nodosum.doors import Door
@@ -123,6 +128,81 @@ class LinkProtocolTests(SynchronousTestCase):
         self.world.advance(0.2)
         self.assertEqual(self.a.gone, [protocol])
         self.assertIsNone(protocol.refusal)
+
+
+class SpareTests(SynchronousTestCase):
+    """A connection that a link is to move to."""
+
+    def setUp(self) -> None:
+        self.world = World(seed=5)
+        self.world.latency_ms(1, 1)
+        self.a, self.b = (Door(self.world, name, tls=SimTls()) for name in "ab")
+        for door in (self.a, self.b):
+            local = attrs.evolve(door.local, features=Feature.RENEWAL)
+            door.admission.local = local
+        self.route = Route()
+        self.b.routes[b"chat"] = self.route
+        self.a.dial(self.b)
+        self.a.dial(self.b, spare=True)
+        self.world.advance(0.1)
+        ((self.spare_a, _),) = self.a.renewals.got
+        ((self.spare_b, _),) = self.b.renewals.got
+
+    def test_is_no_link(self) -> None:
+        """It is announced in the handshake, and becomes no link of its own."""
+        self.assertEqual((len(self.a.links), len(self.b.links)), (1, 1))
+        for spare in (self.spare_a, self.spare_b):
+            self.assertTrue(spare.spare)
+            self.assertIsNone(spare.link)
+        opening = self.spare_b.opening
+        assert opening is not None
+        self.assertEqual(opening, self.spare_a.opening)
+
+    def test_of_an_older_version(self) -> None:
+        """Who does not offer it is not asked what the announcement means."""
+        self.a.admission.local = self.a.local
+        self.a.dial(self.b, spare=True)
+        self.world.advance(0.1)
+        self.assertEqual((len(self.b.links), len(self.b.renewals.got)), (2, 1))
+
+    def test_held_back(self) -> None:
+        """
+        What comes before the link has moved is kept up to 1 MiB, and then left
+        where it is; when it has moved, all of it is received, in order.
+        """
+        transport: Any = self.spare_b.transport
+        channel = Channel("chat")
+        size = 4096 - len(channel.head(4000))
+        payloads = [bytes([at % 256]) * size for at in range(512)]
+        frames = [channel.head(size) + payload for payload in payloads]
+        at_the_bound = HELD_BYTES_MAX // 4096
+        self.write(frames[:at_the_bound])
+        self.assertEqual(self.spare_b._held_bytes, HELD_BYTES_MAX)
+        self.assertTrue(transport._reading)
+        self.write(frames[at_the_bound:])
+        self.assertFalse(transport._reading)
+        self.assertLessEqual(self.spare_b._held_bytes, HELD_BYTES_MAX + 65_536)
+        self.assertEqual(self.route.messages, [])
+        self.spare_b.adopt(self.b.links[0])
+        self.world.advance(1)
+        self.assertEqual(self.route.messages, payloads)
+
+    def write(self, frames: list[bytes]) -> None:
+        """Node a writes frames to the spare connection."""
+        for frame in frames:
+            self.spare_a.clear_transport.write(frame)
+        self.world.advance(1)
+
+    def test_broken(self) -> None:
+        """What was held back may be no frames: the link ends then."""
+        self.spare_a.clear_transport.write(b"GET / HTTP/1.1\r\n\r\n")
+        self.world.advance(0.1)
+        link = self.b.links[0]
+        self.b.protocols[0].release()
+        self.spare_b.adopt(link)
+        self.assertTrue(link.closed)
+        self.world.advance(0.1)
+        self.assertIn(self.spare_b, self.b.gone)
 
 
 class HelloProtocolTests(SynchronousTestCase):

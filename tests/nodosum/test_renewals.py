@@ -199,6 +199,24 @@ class ChangeTests(RenewalTestCase):
         self.assertLess(max(moments), 20)
         self.assertGreater(sum(map(bool, moments)), 5)
 
+    def test_one_at_a_time(self) -> None:
+        """However urgent, a node begins one renewal after the other."""
+        self.world.latency_ms(10, 10)
+        hosts = [self.world.host(f"h{n}") for n in range(8)]
+        found = tuple(self.nodes.start(host, *hosts) for host in hosts)
+        for node in found:
+            self.world.result_of(node.readiness.when_ready())
+        use(OLD, NEW, at=found)
+        use(NEW, at=found)
+        most = 0
+        while self.made_with(*found) != {NEW.fingerprint}:
+            self.world.advance(0.01)
+            for node in found:
+                moves = node.mesh.renewals._moves.values()
+                begun = [one for one in moves if one.link.dialled and not one.moved]
+                most = max(most, len(begun))
+        self.assertEqual(most, 1)
+
     def accepted(self, node: NodosumService) -> list[Any]:
         """Those links of a node that others have dialled."""
         return [link for link in links(node) if link.dialled is None]
