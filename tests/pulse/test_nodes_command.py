@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+from mycorrizal.nodosum import derive_key, new_secret
 from tests.pulse.worlds import PulseTestCase
 
 
@@ -54,6 +55,25 @@ class NodesTests(PulseTestCase):
         self.cluster.advance(10)
         rows = self.rows()
         self.assertEqual((rows["n2"]["STATE"], rows["n2"]["LINK"]), ("dead", "-"))
+
+    def test_secret_of_links(self) -> None:
+        """Links that were not made with the secret in use yet are named."""
+        ring = self.cluster[0].nodosum.config.keys
+        old, new = ring.first, derive_key(new_secret(bytes(32)), "mycorrizal")
+        self.assertNotIn("Not renewed", self.out_of("nodes"))
+        for node in self.cluster.nodes:
+            node.nodosum.config.keys.replace((new, old))
+        said = self.out_of("nodes").splitlines()[-1]
+        self.assertEqual(
+            said,
+            f"Not renewed with secret {new.fingerprint} yet, the links to: "
+            f"n1 ({old.fingerprint}), n2 ({old.fingerprint})",
+        )
+        self.cluster.advance(15)
+        self.assertNotIn("Not renewed", self.out_of("nodes"))
+        found = json.loads(self.out_of("nodes", "--json"))
+        made_with = [it["secret"] for it in found]
+        self.assertEqual(made_with, ["", new.fingerprint, new.fingerprint])
 
     def test_width(self) -> None:
         """What there is no room for is left out, from the right."""

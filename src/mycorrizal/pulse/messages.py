@@ -193,6 +193,7 @@ class MemberStatus(msgspec.Struct):
         empty for the node itself.
     :ivar unlinked: The live members that this one has no link to, and who
         hears each in its place, if anybody; where links were asked for.
+    :ivar secret: The fingerprint of the secret that the link was made with.
     """
 
     id: str
@@ -204,6 +205,7 @@ class MemberStatus(msgspec.Struct):
     labels: dict[str, str]
     link: str = ""
     unlinked: dict[str, str] = {}
+    secret: str = ""
 
 
 class BucketStatus(msgspec.Struct):

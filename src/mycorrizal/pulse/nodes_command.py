@@ -48,7 +48,21 @@ def page(found: Status, width: int) -> str:
     if not any(member.labels for member in found.members):
         columns.pop()
         rows = [row[:-1] for row in rows]
-    return "\n".join([table(columns, rows, width), *broken_links(found)])
+    notes = [*broken_links(found), *_other_secrets(found)]
+    return "\n".join([table(columns, rows, width), *notes])
+
+
+def _other_secrets(found: Status) -> list[str]:
+    """Which links were made with another secret than the node uses now."""
+    own = found.node.secret
+    made = [
+        f"{member.id} ({member.secret})"
+        for member in found.members
+        if member.secret not in ("", own)
+    ]
+    if not made:
+        return []
+    return [f"Not renewed with secret {own} yet, the links to: {', '.join(made)}"]
 
 
 def _row(member: MemberStatus, found: Status) -> list[str]:

@@ -260,6 +260,7 @@ class PulseServer:
 
     def _member(self, peer: Peer) -> MemberStatus:
         node = self._nodosum.seen(peer)
+        link = self._nodosum.link_to(peer.node_key)
         rtt_ms = None if peer.rtt_s is None or not peer.up else peer.rtt_s * 1000
         return MemberStatus(
             node.id,
@@ -270,6 +271,7 @@ class PulseServer:
             peer.host,
             node.labels,
             "up" if peer.linked else f"via {node.via}" if node.via else "down",
+            secret="" if link is None else link.remote.key.fingerprint,
         )
 
     def _bucket(self, settings: BucketSettings) -> BucketStatus:
