@@ -226,13 +226,19 @@ class BucketStatus(msgspec.Struct):
 
 
 class Status(msgspec.Struct, tag="is"):
-    """How a node is."""
+    """
+    How a node is.
+
+    :ivar latencies: Of gets and puts that went to another node, how many took how
+        long, as `mycorrizal.mycel.operations.latencies` counts them.
+    """
 
     node: NodeStatus
     members: list[MemberStatus]
     buckets: list[BucketStatus]
     applications: list[str]
     under_replicated: int
+    latencies: dict[str, list[int]] = {}
 
 
 class RoundTrip(msgspec.Struct, tag="round_trip"):

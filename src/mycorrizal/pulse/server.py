@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from mycorrizal.errors import LocalProtocolError, MycorrizalError, PeerUnreachable
 from mycorrizal.mycel import BucketSettings, MycelService
+from mycorrizal.mycel.operations.latencies import Latencies
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
@@ -41,6 +42,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskKeys,
     AskVitals,
 )
+from mycorrizal.pulse.latency import KINDS
 from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.live_settings import live_config
 from mycorrizal.pulse.messages import (
@@ -256,7 +258,16 @@ class PulseServer:
             [self._bucket(settings) for settings in buckets.values()],
             list(nodosum.applications.ids()),
             self._mycel.under_replicated(),
+            self._latencies(),
         )
+
+    def _latencies(self) -> dict[str, list[int]]:
+        router = self._mycel.router
+        if router.latencies is None:
+            # Who is never looked at measures nothing.
+            router.latencies = Latencies(self._runtime.now)
+        by_kind = router.latencies.by_kind
+        return {kind: list(by_kind[kind].counts) for kind in KINDS}
 
     def _member(self, peer: Peer) -> MemberStatus:
         node = self._nodosum.seen(peer)
