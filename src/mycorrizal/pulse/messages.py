@@ -172,7 +172,12 @@ Question = (
 
 
 class NodeStatus(msgspec.Struct):
-    """The node that answers."""
+    """
+    The node that answers.
+
+    :ivar lag_ms: How late it was at worst in the last 5 to 10 s; None: it is of a
+        version that does not say.
+    """
 
     id: str
     version: str
@@ -183,6 +188,7 @@ class NodeStatus(msgspec.Struct):
     secret: str
     tls: str
     single: bool
+    lag_ms: float | None = None
 
 
 class MemberStatus(msgspec.Struct):
@@ -193,6 +199,9 @@ class MemberStatus(msgspec.Struct):
         empty for the node itself.
     :ivar unlinked: The live members that this one has no link to, and who
         hears each in its place, if anybody; where links were asked for.
+    :ivar lag_ms: What it says of its own, where links were asked for; None: it
+        did not answer.
+    :ivar missing: The copies that it has still to make or fetch; None, too.
     """
 
     id: str
@@ -204,6 +213,8 @@ class MemberStatus(msgspec.Struct):
     labels: dict[str, str]
     link: str = ""
     unlinked: dict[str, str] = {}
+    lag_ms: float | None = None
+    missing: int | None = None
 
 
 class BucketStatus(msgspec.Struct):

@@ -241,6 +241,7 @@ class PulseServer:
             config.keys.first.fingerprint,
             config.tls,
             config.single,
+            round(nodosum.witness.lag_s * 1000, 3),
         )
         host = self._mycel.host
         members = [

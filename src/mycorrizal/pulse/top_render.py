@@ -12,7 +12,14 @@ import attrs
 import click
 
 from mycorrizal.pulse.latency import Latency
-from mycorrizal.pulse.render import Column, duration, printable, size, table
+from mycorrizal.pulse.render import (
+    Column,
+    duration,
+    milliseconds,
+    printable,
+    size,
+    table,
+)
 from mycorrizal.pulse.top_figures import Load, MemberLine, Picture
 
 MEMBERS: Final = "members"
@@ -119,16 +126,9 @@ def _latencies_of_all(found: Picture) -> str:
         if latency is None:
             words.append(f"{name} -")
         else:
-            p50, p99 = _ms(latency.p50_ms), _ms(latency.p99_ms)
+            p50, p99 = milliseconds(latency.p50_ms), milliseconds(latency.p99_ms)
             words.append(f"{name} p50 {p50}, p99 {p99}")
     return "; ".join(words)
-
-
-def _ms(time_ms: float) -> str:
-    """A time, with three digits."""
-    time, unit = (time_ms, "ms") if time_ms < 1000 else (time_ms / 1000, "s")
-    digits = 2 if time < 10 else 1 if time < 100 else 0
-    return f"{time:.{digits}f} {unit}"
 
 
 def _members(found: Picture, view: View) -> tuple[list[Column], list[list[str]]]:
@@ -192,7 +192,7 @@ def _latencies(found: Picture, view: View) -> tuple[list[Column], list[list[str]
 def _times(found: Latency | None) -> list[str]:
     if found is None:
         return ["-", "-", "-"]
-    return [f"{found.timed:,}", _ms(found.p50_ms), _ms(found.p99_ms)]
+    return [f"{found.timed:,}", milliseconds(found.p50_ms), milliseconds(found.p99_ms)]
 
 
 def _buckets(found: Picture, view: View) -> tuple[list[Column], list[list[str]]]:
