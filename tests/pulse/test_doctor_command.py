@@ -117,6 +117,26 @@ class DoctorTests(DoctorTestCase):
         self.cluster.hosts[2].jump_wall(-90)
         self.assert_found("its clock is 90.0 s behind that of n0", "NTP")
 
+    def test_unreachable_address(self) -> None:
+        """A node that tells others an address where it is not is found."""
+        self.stranger(advertise="10.0.0.99:6969")
+        self.assert_found(
+            "none of the others can reach it at 10.0.0.99:6969", "--advertise"
+        )
+
+    def test_closed_way(self) -> None:
+        """Two machines between which nothing gets through are found."""
+        self.cluster.world.cut("n1", "n2")
+        self.cluster.advance(8)
+        found = self.doctor()
+        self.assertEqual(
+            sorted(found),
+            [
+                "n1 can't reach it at 10.0.0.3:6969: no answer within 1 s",
+                "n2 can't reach it at 10.0.0.2:6969: no answer within 1 s",
+            ],
+        )
+
     def test_dead(self) -> None:
         """A node that is dead is found."""
         self.cluster.crash(2)

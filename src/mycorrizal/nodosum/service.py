@@ -110,7 +110,7 @@ class NodosumService(MultiService):
         )
         self._host = host
         self._version = version
-        self._tls = tls
+        self.tls = tls
         self._ports: Ports | None = None
         self._began_at = 0.0
         self._paused: Deferred[None] = succeed(None)
@@ -128,7 +128,7 @@ class NodosumService(MultiService):
             self.membership,
             self.applications,
             self.clock,
-            self._tls,
+            self.tls,
             self,
             self.recorder,
             host=self._host,

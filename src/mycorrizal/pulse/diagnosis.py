@@ -8,26 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import attrs
-
 from mycorrizal.pulse.cluster_messages import Vitals
 from mycorrizal.pulse.everybody import Said
+from mycorrizal.pulse.expiry import expiring
+from mycorrizal.pulse.findings import Finding
+from mycorrizal.pulse.reach import unreachable
 
 #: Clocks that differ by less do no harm.
 SKEW_S_MAX: Final = 1.0
-
-
-@attrs.frozen
-class Finding:
-    """
-    One thing that is wrong.
-
-    :ivar node_id: Where it was seen; empty: it concerns all.
-    """
-
-    node_id: str
-    what: str
-    fix: str
 
 
 def diagnose(said: Sequence[Said[Vitals]], asked_id: str) -> list[Finding]:
@@ -52,6 +40,8 @@ def diagnose(said: Sequence[Said[Vitals]], asked_id: str) -> list[Finding]:
         findings += _connections(vital)
         findings += _settings(vital)
     findings += _clocks(said, asked_id)
+    findings += unreachable(found)
+    findings += expiring(found)
     findings += _together(found)
     # What several nodes see of one thing is said once.
     return list({(it.what, it.fix): it for it in findings}.values())
@@ -80,6 +70,12 @@ def _connections(vital: Vitals) -> Iterator[Finding]:
 
 
 def _admission(reason: str) -> str:
+    if "certificate" in reason:
+        return (
+            "give that node a certificate of an authority in --tls-ca that is valid "
+            "and bears its name, and both nodes the same --tls; see the howto on "
+            "certificates"
+        )
     if "TLS" in reason:
         return "give all nodes the same --tls"
     if "alone" in reason or "--single" in reason:

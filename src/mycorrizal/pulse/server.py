@@ -41,6 +41,8 @@ from mycorrizal.pulse.cluster_messages import (
     AskExplain,
     AskKeys,
     AskVitals,
+    Probe,
+    Vitals,
 )
 from mycorrizal.pulse.latency import KINDS
 from mycorrizal.pulse.links import LinkSurvey
@@ -67,6 +69,7 @@ from mycorrizal.pulse.messages import (
     encode,
 )
 from mycorrizal.pulse.permission import Permission
+from mycorrizal.pulse.probing import Probing
 from mycorrizal.pulse.selftest import SelfTest
 from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
@@ -102,6 +105,7 @@ class PulseServer:
         self._runtime = nodosum.runtime
         self._channel = Channel(APPLICATION_ID)
         self._links = LinkSurvey(nodosum, self._channel)
+        self._probing = Probing(nodosum)
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._selftest = SelfTest(nodosum, mycel.cache)
@@ -174,8 +178,8 @@ class PulseServer:
                 return self._gathering.ask(question)
             case AskEvents():
                 return events(self._nodosum.recorder, question)
-            case AskVitals():
-                return vitals(self._nodosum, self._mycel)
+            case AskVitals(probe):
+                return self._vitals() if probe else vitals(self._nodosum, self._mycel)
             case AskBench():
                 return self._selftest.run(question)
             case AskConfig():
@@ -191,6 +195,16 @@ class PulseServer:
                 raise LocalProtocolError("a watch belongs to its link")
             case _:
                 return answer_about_cache(self._mycel.cache, question)
+
+    def _vitals(self) -> Deferred[Vitals]:
+        # The clock is read at once: others are compared with it.
+        found = vitals(self._nodosum, self._mycel)
+
+        def probed(probes: list[Probe]) -> Vitals:
+            found.probes = probes
+            return found
+
+        return self._probing.probe().addCallback(probed)
 
     def _ping(self, node_id: str) -> Deferred[RoundTrip]:
         if node_id == self._nodosum.me.node_id:

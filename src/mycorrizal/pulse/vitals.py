@@ -9,6 +9,7 @@ from typing import Final
 
 from mycorrizal.mycel import MycelService
 from mycorrizal.nodosum import NodosumService, format_address
+from mycorrizal.pulse.certificates import certificate_ends
 from mycorrizal.pulse.cluster_messages import Vitals
 from mycorrizal.recorder import Event, Kind
 from mycorrizal.version import __version__
@@ -48,6 +49,7 @@ def vitals(nodosum: NodosumService, mycel: MycelService) -> Vitals:
         round(sum(stalls), 3),
         _texts(events.get(Kind.CONFLICT, [])),
         _texts(events.get(Kind.REFUSED, [])),
+        certificates=certificate_ends(nodosum),
     )
 
 
