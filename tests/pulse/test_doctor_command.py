@@ -239,6 +239,21 @@ class DiagnosisTests(PulseTestCase):
         """Machines that pass for one are found."""
         self.assert_found("host label 'a'", "--host-label", host="a")
 
+    def test_buckets_apart(self) -> None:
+        """Nodes that would make a bucket in different ways are found."""
+        same = {"b": {"ttl_s": "900.0", "write": "all"}}
+        other = {"b": {"ttl_s": "60.0", "write": "all"}}
+        nodes = [vital(name, buckets=same) for name in "ac"]
+        self.assertEqual(diagnose(nodes, "a"), [])
+        self.assertEqual(diagnose([*nodes, vital("d")], "a"), [])
+        (finding,) = diagnose([*nodes, vital("d", buckets=other)], "a")
+        self.assertEqual(
+            finding.what,
+            "bucket b is set up in different ways: ttl_s is 900.0 on a and c, "
+            "60.0 on d",
+        )
+        self.assertIn("same --bucket", finding.fix)
+
     def test_same_id(self) -> None:
         """Two nodes of one id are found."""
         sentence = "another node, at 10.0.0.2:6969, has the id 'a'"

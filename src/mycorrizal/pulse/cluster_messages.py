@@ -203,6 +203,8 @@ class Vitals(msgspec.Struct, tag="has_vitals"):
     :ivar refused: Whom it refused, and why.
     :ivar probes: What came of trying to reach others, where that was asked for.
     :ivar certificates: Its own, those above it, and those that others have shown.
+    :ivar buckets: What its own settings want of buckets, by name: each setting,
+        in words.
     """
 
     node_id: str
@@ -225,6 +227,7 @@ class Vitals(msgspec.Struct, tag="has_vitals"):
     refused: list[str]
     probes: list[Probe] = []
     certificates: list[CertificateEnd] = []
+    buckets: dict[str, dict[str, str]] = {}
 
 
 class LiveSetting(msgspec.Struct):

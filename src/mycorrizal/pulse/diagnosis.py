@@ -12,7 +12,7 @@ from mycorrizal.pulse.cluster_messages import Vitals
 from mycorrizal.pulse.everybody import Said
 from mycorrizal.pulse.expiry import expiring
 from mycorrizal.pulse.findings import Finding
-from mycorrizal.pulse.reach import unreachable
+from mycorrizal.pulse.reach import names, unreachable
 
 #: Clocks that differ by less do no harm.
 SKEW_S_MAX: Final = 1.0
@@ -166,7 +166,27 @@ def _together(found: list[Vitals]) -> Iterator[Finding]:
             f"{missing:,} copies are missing",
             "wait, and stop no node before `pulse check` says that none is missing",
         )
+    yield from _buckets_apart(found)
     yield from _copies(found, sum(state == "alive" for state in states.values()))
+
+
+def _buckets_apart(found: list[Vitals]) -> Iterator[Finding]:
+    """Buckets that nodes would make in different ways."""
+    wanted: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for vital in found:
+        for bucket, settings in vital.buckets.items():
+            for name, text in settings.items():
+                who = wanted.setdefault((bucket, name), {}).setdefault(text, [])
+                who.append(vital.node_id)
+    for (bucket, name), texts in sorted(wanted.items()):
+        if len(texts) > 1:
+            each = ", ".join(f"{text} on {names(who)}" for text, who in texts.items())
+            yield Finding(
+                "",
+                f"bucket {bucket} is set up in different ways: {name} is {each}",
+                "give all nodes the same --bucket; what counts until then is what the "
+                "first one made of it (`pulse cache buckets`)",
+            )
 
 
 def _copies(found: list[Vitals], alive: int) -> Iterator[Finding]:

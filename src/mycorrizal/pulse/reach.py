@@ -38,7 +38,7 @@ def unreachable(found: Sequence[Vitals]) -> Iterator[Finding]:
         if len(who) == len(tried[node_id]) > 1:
             whose = "none of the others can reach it"
         else:
-            whose = f"{_names(who)} can't reach it"
+            whose = f"{names(who)} can't reach it"
         yield Finding(
             node_id,
             f"{whose} at {address}: {problem}",
@@ -47,8 +47,9 @@ def unreachable(found: Sequence[Vitals]) -> Iterator[Finding]:
         )
 
 
-def _names(names: list[str]) -> str:
-    shown, more = names[:NAMED_MAX], len(names) - NAMED_MAX
+def names(node_ids: Sequence[str]) -> str:
+    """Some nodes in a sentence, and how many more there are."""
+    shown, more = list(node_ids[:NAMED_MAX]), len(node_ids) - NAMED_MAX
     if more > 0:
         return f"{', '.join(shown)} and {more} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)

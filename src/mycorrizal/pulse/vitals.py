@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from mycorrizal.mycel import MycelService
+import attrs
+
+from mycorrizal.mycel import BucketSettings, MycelService
 from mycorrizal.nodosum import NodosumService, format_address
 from mycorrizal.pulse.certificates import certificate_ends
 from mycorrizal.pulse.cluster_messages import Vitals
@@ -50,7 +52,13 @@ def vitals(nodosum: NodosumService, mycel: MycelService) -> Vitals:
         _texts(events.get(Kind.CONFLICT, [])),
         _texts(events.get(Kind.REFUSED, [])),
         certificates=certificate_ends(nodosum),
+        buckets={bucket.name: _wanted(bucket) for bucket in mycel.config.buckets},
     )
+
+
+def _wanted(bucket: BucketSettings) -> dict[str, str]:
+    settings = attrs.asdict(bucket)
+    return {name: str(value) for name, value in settings.items() if name != "name"}
 
 
 def _texts(events: list[Event]) -> list[str]:
