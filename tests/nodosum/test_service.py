@@ -196,7 +196,7 @@ class DiscoveryTests(ServiceTestCase):
         self.world.result_of(node.stopService())
         node = NodosumService(
             host.runtime, node.config, node_id="b", incarnation=2, host="b",
-            version="1", tls=node._tls, clock=node.clock,
+            version="1", tls=node.tls, clock=node.clock,
         )  # fmt: skip
         script: Any = self.Script(*answers)
         node.add_discovery(script)

@@ -117,6 +117,26 @@ class DoctorTests(DoctorTestCase):
         self.cluster.hosts[2].jump_wall(-90)
         self.assert_found("its clock is 90.0 s behind that of n0", "NTP")
 
+    def test_unreachable_address(self) -> None:
+        """A node that tells others an address where it is not is found."""
+        self.stranger(advertise="10.0.0.99:6969")
+        self.assert_found(
+            "none of the others can reach it at 10.0.0.99:6969", "--advertise"
+        )
+
+    def test_closed_way(self) -> None:
+        """Two machines between which nothing gets through are found."""
+        self.cluster.world.cut("n1", "n2")
+        self.cluster.advance(8)
+        found = self.doctor()
+        self.assertEqual(
+            sorted(found),
+            [
+                "n1 can't reach it at 10.0.0.3:6969: no answer within 1 s",
+                "n2 can't reach it at 10.0.0.2:6969: no answer within 1 s",
+            ],
+        )
+
     def test_dead(self) -> None:
         """A node that is dead is found."""
         self.cluster.crash(2)
@@ -218,6 +238,21 @@ class DiagnosisTests(PulseTestCase):
     def test_same_host_label(self) -> None:
         """Machines that pass for one are found."""
         self.assert_found("host label 'a'", "--host-label", host="a")
+
+    def test_buckets_apart(self) -> None:
+        """Nodes that would make a bucket in different ways are found."""
+        same = {"b": {"ttl_s": "900.0", "write": "all"}}
+        other = {"b": {"ttl_s": "60.0", "write": "all"}}
+        nodes = [vital(name, buckets=same) for name in "ac"]
+        self.assertEqual(diagnose(nodes, "a"), [])
+        self.assertEqual(diagnose([*nodes, vital("d")], "a"), [])
+        (finding,) = diagnose([*nodes, vital("d", buckets=other)], "a")
+        self.assertEqual(
+            finding.what,
+            "bucket b is set up in different ways: ttl_s is 900.0 on a and c, "
+            "60.0 on d",
+        )
+        self.assertIn("same --bucket", finding.fix)
 
     def test_same_id(self) -> None:
         """Two nodes of one id are found."""

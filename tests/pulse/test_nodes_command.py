@@ -7,6 +7,10 @@ from __future__ import annotations
 import json
 
 from mycorrizal.nodosum import derive_key, new_secret
+import click
+
+from mycorrizal.pulse.messages import AskStatus, Status
+from mycorrizal.pulse.nodes_command import page
 from tests.pulse.worlds import PulseTestCase
 
 
@@ -25,7 +29,8 @@ class NodesTests(PulseTestCase):
         titles = lines[0].split()
         starts = [lines[0].index(title) for title in titles]
         # Figures stand at the right of theirs.
-        starts[titles.index("RTT")] -= 4
+        for title, room in (("RTT", 4), ("LAG", 5)):
+            starts[titles.index(title)] -= room
         found = {}
         for line in lines[1:]:
             ends = [*starts[1:], None]
@@ -40,6 +45,34 @@ class NodesTests(PulseTestCase):
         self.assertEqual((rows["n1"]["LINK"], rows["n1"]["TLS"]), ("up", "on"))
         found = json.loads(self.out_of("nodes", "--json"))
         self.assertEqual([it["encrypted"] for it in found], [None, True, True])
+        self.assertNotIn("MISSING", rows["n0"])
+
+    def test_lag(self) -> None:
+        """A node that was held up says for how long; one that still is, nothing."""
+        self.cluster.advance(11)
+        self.assertEqual(self.rows()["n1"]["LAG"], "0.00 ms")
+        self.cluster.pause(1)
+        self.cluster.advance(1.5)
+        self.assertEqual(self.rows()["n1"]["LAG"], "silent")
+        self.cluster.resume(1)
+        self.cluster.advance(0.5)
+        lag = self.rows()["n1"]["LAG"]
+        self.assertTrue(lag.endswith(" s") and float(lag[:-2]) > 1.4, lag)
+        self.assertEqual(self.rows()["n2"]["LAG"], "0.00 ms")
+        found = json.loads(self.out_of("nodes", "--json"))
+        self.assertGreater(found[1]["lag_ms"], 1400)
+        self.assertEqual([it["missing"] for it in found], [0, 0, 0])
+
+    def test_missing(self) -> None:
+        """What a node has still to copy has a column as long as there is any."""
+        found = self.ask(AskStatus(links=True))
+        assert isinstance(found, Status)
+        found.members[1].missing = 1234
+        found.members[2].missing = None
+        lines = click.unstyle(page(found, 80)).splitlines()
+        column = lines[0].index("MISSING") + len("MISSING")
+        cells = [line[:column].split()[-1] for line in lines]
+        self.assertEqual(cells, ["MISSING", "0", "1,234", "-"])
 
     def test_relayed(self) -> None:
         """A node that others hear in our place says by way of whom."""

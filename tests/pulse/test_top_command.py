@@ -32,7 +32,9 @@ class OnceTests(PulseTestCase):
         lines = shown.splitlines()
         self.assertEqual(lines[0], "pulse top: mycorrizal, by way of n0")
         self.assertLessEqual(max(map(len, lines)), 80)
-        rows = {words[0]: words for words in map(str.split, lines) if words}
+        rows: dict[str, list[str]] = {}
+        for words in filter(None, map(str.split, lines)):
+            rows.setdefault(words[0], words)
         self.assertEqual(rows["n1"][4:7], ["0", "-", "0"])
         self.assertEqual(rows["b"], ["b", "0", "-", "0", "0", "0", "B", "0"])
 
@@ -41,6 +43,7 @@ class OnceTests(PulseTestCase):
         found = json.loads(self.out_of("top", "--once", "--json"))
         self.assertEqual([it["node_id"] for it in found["members"]], ["n0", "n1"])
         self.assertEqual(found["total"]["gets_s"], 0.0)
+        self.assertIsNone(found["get_latency"])
         self.assertEqual(list(found["buckets"]), ["b"])
 
     def test_no_terminal(self) -> None:

@@ -23,6 +23,7 @@ from mycorrizal.nodosum.contacts import Contacts
 from mycorrizal.nodosum.control import Control
 from mycorrizal.nodosum.dialling import Dialling
 from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
+from mycorrizal.nodosum.lateness import TICK_S
 from mycorrizal.nodosum.link import Link, Route
 from mycorrizal.nodosum.membership import LinkEnd, Membership
 from mycorrizal.nodosum.peer import MemberEvent, Peer, SupportsLink
@@ -41,8 +42,6 @@ from mycorrizal.runtime import Entropy, Runtime, Timer
 
 #: What a node with ``--single`` has against others.
 RUNS_ALONE = "it runs alone (--single)"
-#: How often the cores look at the clock.
-TICK_S = 0.1
 
 
 class MeshListener(Interface):

@@ -6,7 +6,8 @@ TLS 1.3 with certificates of an authority at both ends, besides the secret.
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import attrs
 from cryptography import x509
@@ -30,6 +31,7 @@ from mycorrizal.nodosum.tls import (
     AutoTls,
     CertificateRefused,
     Clear,
+    Whom,
     begin_tls,
     new_context,
 )
@@ -37,6 +39,8 @@ from mycorrizal.runtime import Runtime
 
 #: A certificate with such a name in it is that node's, and no other's.
 NODE_URI = "urn:mycorrizal:node:"
+#: Certificates of others that are kept: as many as a node knows others.
+SHOWN_MAX: Final = 1024
 #: Codes of OpenSSL's X509_verify_cert, see x509_vfy.h.
 _NOT_YET, _EXPIRED = 9, 10
 _SELF_SIGNED, _UNKNOWN_ISSUER = (18,), (2, 19, 20, 21)
@@ -68,11 +72,17 @@ class PkiTls:
 
     :param is_node: Whether the certificate must bear the nodes' name.
     :ivar edition: Which of its certificates it shows: how often it was replaced.
+    :ivar verified: Its certificate, and those above it that were found to vouch for it.
+    :ivar shown: By node key, the last certificate that somebody of that key showed and
+        that will do; whether it was that node is for others to know.
     :raises ConfigError: A file can't be read, or what is in it does not fit.
     """
 
+    verified: tuple[x509.Certificate, ...]
+
     def __init__(self, settings: PkiSettings, *, is_node: bool = True) -> None:
         self.settings = settings
+        self.shown: dict[bytes, x509.Certificate] = {}
         self._is_node = is_node
         self.edition = 0
         self._context, self.certificate = self._load()
@@ -103,22 +113,27 @@ class PkiTls:
         assert store is not None
         for authority in trusted:
             store.add_cert(crypto.X509.from_cryptography(authority))
-        self._check(own.chain, trusted)
+        self.verified = self._check(own.chain, trusted)
         return context, own.chain[0]
 
     def _check(
         self,
         chain: tuple[x509.Certificate, ...],
         trusted: tuple[x509.Certificate, ...],
-    ) -> None:
-        """See our own certificate as the others will."""
+    ) -> tuple[x509.Certificate, ...]:
+        """
+        See our own certificate as the others will.
+
+        :return: The chain from it up to the authority that is trusted.
+        """
         path = self.settings.cert
         store = crypto.X509Store()
         for authority in trusted:
             store.add_cert(crypto.X509.from_cryptography(authority))
         leaf, *between = (crypto.X509.from_cryptography(one) for one in chain)
         try:
-            crypto.X509StoreContext(store, leaf, between).verify_certificate()
+            context = crypto.X509StoreContext(store, leaf, between)
+            verified = context.get_verified_chain()
         except crypto.X509StoreContextError as error:
             code = error.errors[0]
             problem = _certificate_problem(chain[0], code, self.settings.ca)
@@ -136,6 +151,7 @@ class PkiTls:
                 f"{path} is for {_listed(chain[0])}, and not for {name}, which "
                 "every node's must be for (--tls-hostname)",
             )
+        return tuple(one.to_cryptography() for one in verified)
 
     def start(
         self, runtime: Runtime, transport: ITransport, *, is_client: bool, clear: Clear
@@ -146,9 +162,17 @@ class PkiTls:
         :return: What the bytes from the transport, and its end, must now be
             given to.
         """
-        session = _Session(self._context, clear, self.settings)
+        session = _Session(self._context, clear, self.settings, self._shows)
         told = attrs.evolve(clear, lost=session.lost)
         return begin_tls(runtime, transport, session, is_client=is_client, clear=told)
+
+    def _shows(self, whom: Whom, certificate: x509.Certificate) -> None:
+        """Somebody has shown a certificate that will do."""
+        if whom.is_node:
+            self.shown.pop(whom.node_key, None)
+            self.shown[whom.node_key] = certificate
+            if len(self.shown) > SHOWN_MAX:
+                del self.shown[next(iter(self.shown))]
 
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
@@ -158,9 +182,14 @@ class _Session:
     """
 
     def __init__(
-        self, context: SSL.Context, clear: Clear, settings: PkiSettings
+        self,
+        context: SSL.Context,
+        clear: Clear,
+        settings: PkiSettings,
+        shows: Callable[[Whom, x509.Certificate], None],
     ) -> None:
         self._context = context
+        self._shows = shows
         self._clear = clear
         self._settings = settings
         self._problem: str | None = None
@@ -192,6 +221,8 @@ class _Session:
             self._problem = f"{whose} {problem}"
         elif depth == 0:
             self._problem = self._wrong_name(certificate)
+            if self._problem is None:
+                self._shows(self._clear.whom(), certificate)
         return self._problem is None
 
     def _wrong_name(self, certificate: x509.Certificate) -> str | None:

@@ -15,7 +15,12 @@ from twisted.python.failure import Failure
 
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address, canonical, is_dialable
-from mycorrizal.nodosum.discovery import Announcement, IAnnouncing, IDiscovery
+from mycorrizal.nodosum.discovery import (
+    Announcement,
+    IAnnouncing,
+    IDiscovery,
+    IPartial,
+)
 from mycorrizal.runtime import Runtime, Timer
 
 #: How many addresses of one answer are looked at.
@@ -91,8 +96,17 @@ class Rounds:
         return all(discovery in self._found for discovery in self._discoveries)
 
     def problems(self) -> list[tuple[str, str]]:
-        """The ways that failed last time: their names, and what was wrong."""
-        return [(way.name, problem) for way, problem in self._problems.items()]
+        """
+        The ways that failed last time, wholly or in part: their names, and what
+        was wrong.
+        """
+        found: dict[IDiscovery, str] = {}
+        for way in self._discoveries:
+            partial: Any = way
+            if IPartial.providedBy(way) and partial.left_out:
+                found[way] = partial.left_out
+        found.update(self._problems)
+        return [(way.name, problem) for way, problem in found.items()]
 
     def _begin(self, discovery: IDiscovery) -> None:
         if IAnnouncing.providedBy(discovery):

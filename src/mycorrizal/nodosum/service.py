@@ -92,7 +92,7 @@ class NodosumService(MultiService):
         self.clock = clock
         self.applications = Applications(runtime)
         self.recorder = Recorder(runtime.wall, clock, node_id)
-        self._witness = Witness(self.recorder, runtime.now)
+        self.witness = Witness(self.recorder, runtime.now)
         self.me = Me(node_id, node_key_of(node_id), incarnation)
         self.membership = Membership(self.me, config, runtime.random)
         self.tables_held: Callable[[bytes], bool] = lambda node_key: True
@@ -111,7 +111,7 @@ class NodosumService(MultiService):
         )
         self._host = host
         self._version = version
-        self._tls = tls
+        self.tls = tls
         self._ports: Ports | None = None
         self._began_at = 0.0
         self._paused: Deferred[None] = succeed(None)
@@ -129,7 +129,7 @@ class NodosumService(MultiService):
             self.membership,
             self.applications,
             self.clock,
-            self._tls,
+            self.tls,
             self,
             self.recorder,
             host=self._host,
@@ -252,7 +252,7 @@ class NodosumService(MultiService):
         self.me.address = self.node.address
         self.applications.running = True
         self._began_at = self.runtime.now()
-        self._witness.started(format_address(self.address), self._version)
+        self.witness.started(format_address(self.address), self._version)
         self.listening.succeeded()
         self.mesh.start(self.address)
         self.rounds.start(self._announcement())
@@ -313,19 +313,19 @@ class NodosumService(MultiService):
 
     def link_up(self, peer: Peer, link: Link) -> None:
         """A link carries frames."""
-        self._witness.link_up(peer, link)
+        self.witness.link_up(peer, link)
         for listener in self._link_listeners:
             listener.link_up(peer, link)
 
     def link_down(self, peer: Peer, link: Link) -> None:
         """A link carries frames no more."""
-        self._witness.link_down(peer, link)
+        self.witness.link_down(peer, link)
         for listener in self._link_listeners:
             listener.link_down(peer, link)
 
     def member_changed(self, event: MemberEvent) -> None:
         """Somebody joined, left or died."""
-        self._witness.member_changed(event)
+        self.witness.member_changed(event)
         for subscription, receive in list(self._subscribers.items()):
             if subscription not in self._subscribers:
                 continue  # One before has ended it.
@@ -356,7 +356,7 @@ class NodosumService(MultiService):
 
     def ticked(self, now: float) -> None:
         """Time has passed."""
-        self._witness.look(self.membership.peers.values())
+        self.witness.look(self.membership.peers.values())
         if self.readiness.pending:
             self._check_ready(now)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from mycorrizal.nodosum.config import format_address
+from mycorrizal.nodosum.lateness import Lateness
 from mycorrizal.nodosum.peer import (
     MemberDied,
     MemberEvent,
@@ -35,6 +36,12 @@ class Witness:
         self._now = now
         self._suspects: dict[bytes, Peer] = {}
         self._looked_at: float | None = None
+        self._lateness = Lateness(now())
+
+    @property
+    def lag_s(self) -> float:
+        """As `mycorrizal.nodosum.lateness.Lateness.worst_s`."""
+        return self._lateness.worst_s(self._now())
 
     def started(self, address: str, version: str) -> None:
         """The ports are open."""
@@ -71,6 +78,7 @@ class Witness:
         """
         now, before = self._now(), self._looked_at
         self._looked_at = now
+        self._lateness.looked(now)
         if before is not None and now - before >= STALL_S:
             stall_s = round(now - before, 3)
             text = f"This node did not run for {stall_s:.1f} s"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
 
 from mycorrizal.errors import (
     LocalProtocolError,
@@ -88,12 +89,11 @@ class Gathering:
         return pause.addCallback(lambda _: self._ask(question, asked.question))
 
     def _ask(self, question: Question, payload: bytes) -> Deferred[FromAll]:
-        me = self._nodosum.me.node_id
-        answers = [FromOne(me, encode(self._own_answer(question)))]
+        answers: list[FromOne] = []
         peers = self._nodosum.membership.members()
         node_ids = sorted(peer.node_id for peer in peers if peer.node_id)
         all_there: Deferred[FromAll] = Deferred()
-        missing = len(node_ids)
+        missing = len(node_ids) + 1
 
         def answered(answer: FromOne) -> None:
             nonlocal missing
@@ -103,16 +103,22 @@ class Gathering:
                 answers.sort(key=lambda answer: answer.node_id)
                 all_there.callback(FromAll(answers))
 
+        self._ask_this(question, answered).addErrback(all_there.errback)
         for node_id in node_ids:
             self._ask_one(node_id, payload, answered)
-        return all_there if node_ids else succeed(FromAll(answers))
+        return all_there
 
-    def _own_answer(self, question: Question) -> Any:
-        try:
-            return self._answer(question)
-        except MycorrizalError as error:
+    def _ask_this(
+        self, question: Question, answered: Callable[[FromOne], None]
+    ) -> Deferred[None]:
+        def failed(failure: Failure) -> Failed:
             # The others are asked all the same.
-            return Failed(type(error).__name__, str(error))
+            failure.trap(MycorrizalError)
+            return Failed(type(failure.value).__name__, str(failure.value))
+
+        answer = maybeDeferred(self._answer, question).addErrback(failed)
+        me = self._nodosum.me.node_id
+        return answer.addCallback(lambda reply: answered(FromOne(me, encode(reply))))
 
     def _ask_one(
         self, node_id: str, payload: bytes, answered: Callable[[FromOne], None]

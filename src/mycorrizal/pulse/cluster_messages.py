@@ -49,7 +49,13 @@ class AskExplain(msgspec.Struct, tag="explain"):
 
 
 class AskVitals(msgspec.Struct, tag="vitals"):
-    """What could be wrong with you?  Answered by `Vitals`."""
+    """
+    What could be wrong with you?  Answered by `Vitals`.
+
+    :ivar probe: Whether to try first which members can be reached.
+    """
+
+    probe: bool = False
 
 
 class AskConfig(msgspec.Struct, tag="config"):
@@ -154,6 +160,33 @@ class Known(msgspec.Struct, tag="known"):
     full: bool = False
 
 
+class Probe(msgspec.Struct):
+    """
+    One try to connect to a member.
+
+    :ivar address: Where it listens, as it or others say.
+    :ivar problem: Why that failed, as the end of a sentence; empty: it did not.
+    """
+
+    node_id: str
+    address: str
+    problem: str = ""
+
+
+class CertificateEnd(msgspec.Struct):
+    """
+    When a certificate ends.
+
+    :ivar node_id: Whose it is, or whose chain it stands in.
+    :ivar name: Empty: it is the node's own; else that of the authority.
+    :ivar until_s: Seconds since the epoch.
+    """
+
+    node_id: str
+    name: str
+    until_s: float
+
+
 class Vitals(msgspec.Struct, tag="has_vitals"):
     """
     What a node knows that may be wrong.
@@ -168,6 +201,10 @@ class Vitals(msgspec.Struct, tag="has_vitals"):
         remembers.
     :ivar conflicts: What was in conflict.
     :ivar refused: Whom it refused, and why.
+    :ivar probes: What came of trying to reach others, where that was asked for.
+    :ivar certificates: Its own, those above it, and those that others have shown.
+    :ivar buckets: What its own settings want of buckets, by name: each setting,
+        in words.
     """
 
     node_id: str
@@ -188,6 +225,9 @@ class Vitals(msgspec.Struct, tag="has_vitals"):
     stalled_s: float
     conflicts: list[str]
     refused: list[str]
+    probes: list[Probe] = []
+    certificates: list[CertificateEnd] = []
+    buckets: dict[str, dict[str, str]] = {}
 
 
 class LiveSetting(msgspec.Struct):

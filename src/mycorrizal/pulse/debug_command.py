@@ -29,7 +29,7 @@ from mycorrizal.pulse.session import Session, Trouble
 _QUESTIONS: Final[tuple[Question, ...]] = (
     AskStatus(),
     AskEvents(),
-    AskVitals(),
+    AskVitals(probe=True),
     AskConfig(),
 )
 

@@ -8,26 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import attrs
-
 from mycorrizal.pulse.cluster_messages import Vitals
 from mycorrizal.pulse.everybody import Said
+from mycorrizal.pulse.expiry import expiring
+from mycorrizal.pulse.findings import Finding
+from mycorrizal.pulse.reach import names, unreachable
 
 #: Clocks that differ by less do no harm.
 SKEW_S_MAX: Final = 1.0
-
-
-@attrs.frozen
-class Finding:
-    """
-    One thing that is wrong.
-
-    :ivar node_id: Where it was seen; empty: it concerns all.
-    """
-
-    node_id: str
-    what: str
-    fix: str
 
 
 def diagnose(said: Sequence[Said[Vitals]], asked_id: str) -> list[Finding]:
@@ -52,6 +40,8 @@ def diagnose(said: Sequence[Said[Vitals]], asked_id: str) -> list[Finding]:
         findings += _connections(vital)
         findings += _settings(vital)
     findings += _clocks(said, asked_id)
+    findings += unreachable(found)
+    findings += expiring(found)
     findings += _together(found)
     # What several nodes see of one thing is said once.
     return list({(it.what, it.fix): it for it in findings}.values())
@@ -80,6 +70,12 @@ def _connections(vital: Vitals) -> Iterator[Finding]:
 
 
 def _admission(reason: str) -> str:
+    if "certificate" in reason:
+        return (
+            "give that node a certificate of an authority in --tls-ca that is valid "
+            "and bears its name, and both nodes the same --tls; see the howto on "
+            "certificates"
+        )
     if "TLS" in reason:
         return "give all nodes the same --tls"
     if "alone" in reason or "--single" in reason:
@@ -170,7 +166,27 @@ def _together(found: list[Vitals]) -> Iterator[Finding]:
             f"{missing:,} copies are missing",
             "wait, and stop no node before `pulse check` says that none is missing",
         )
+    yield from _buckets_apart(found)
     yield from _copies(found, sum(state == "alive" for state in states.values()))
+
+
+def _buckets_apart(found: list[Vitals]) -> Iterator[Finding]:
+    """Buckets that nodes would make in different ways."""
+    wanted: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for vital in found:
+        for bucket, settings in vital.buckets.items():
+            for name, text in settings.items():
+                who = wanted.setdefault((bucket, name), {}).setdefault(text, [])
+                who.append(vital.node_id)
+    for (bucket, name), texts in sorted(wanted.items()):
+        if len(texts) > 1:
+            each = ", ".join(f"{text} on {names(who)}" for text, who in texts.items())
+            yield Finding(
+                "",
+                f"bucket {bucket} is set up in different ways: {name} is {each}",
+                "give all nodes the same --bucket; what counts until then is what the "
+                "first one made of it (`pulse cache buckets`)",
+            )
 
 
 def _copies(found: list[Vitals], alive: int) -> Iterator[Finding]:

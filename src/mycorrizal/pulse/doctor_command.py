@@ -24,7 +24,7 @@ def doctor(session: Session) -> None:
 
     The exit code is 1 if anything is.
     """
-    said = everybody(session, AskVitals(), Vitals)
+    said = everybody(session, AskVitals(probe=True), Vitals)
     asked = next((one.node_id for one in said if not one.took_ms and one.reply), "")
     findings = diagnose(said, asked)
     text = "\n".join(map(printable, page(findings, len(said)).splitlines()))

@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.pulse.test_links -*-
 """
-Which links between live nodes are broken, as all of those see it.
+Which links between live nodes are broken, and how far each is behind, as all of
+those say.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SURVEYED_MAX = 256
 
 class LinkSurvey:
     """
-    The question to all other nodes which of their links are broken.
+    The question to all other nodes how they are.
 
     :param channel: Of Pulse's application.
     """
@@ -38,14 +39,13 @@ class LinkSurvey:
 
     def complete(self, status: Status) -> Deferred[Status]:
         """
-        Add what the others see to what this node does.
+        Add what the others say of themselves to what this node does.
 
         :return: Fires with the same status, within `SURVEY_TIMEOUT_S`, whoever
             does not answer by then.
         """
         members = {member.id: member for member in status.members}
-        own = members[status.node.id]
-        own.unlinked = unlinked(status)
+        _says(members[status.node.id], status)
         linked = [member.id for member in status.members if member.link == "up"]
         missing = dict.fromkeys(linked[:SURVEYED_MAX])
         finished: Deferred[Status] = Deferred()
@@ -53,7 +53,7 @@ class LinkSurvey:
         def answered_by(node_id: str) -> Callable[[int, bytes], None]:
             def replied(how: int, payload: bytes) -> None:
                 if how == ANSWERED:
-                    members[node_id].unlinked = _seen(payload)
+                    _says(members[node_id], _decoded(payload))
                 ended(node_id)
 
             return replied
@@ -76,13 +76,21 @@ class LinkSurvey:
         return finished
 
 
-def _seen(payload: bytes) -> dict[str, str]:
+def _decoded(payload: bytes) -> Status | None:
     try:
         reply = decode_reply(payload)
     except RemoteProtocolError:
         # A node of a version whose answers we can't read says nothing to us.
-        return {}
-    return unlinked(reply) if isinstance(reply, Status) else {}
+        return None
+    return reply if isinstance(reply, Status) else None
+
+
+def _says(member: MemberStatus, status: Status | None) -> None:
+    """What a member says of itself."""
+    if status is not None:
+        member.unlinked = unlinked(status)
+        member.lag_ms = status.node.lag_ms
+        member.missing = status.under_replicated
 
 
 def _both_ways(status: Status) -> Status:

@@ -172,7 +172,12 @@ Question = (
 
 
 class NodeStatus(msgspec.Struct):
-    """The node that answers."""
+    """
+    The node that answers.
+
+    :ivar lag_ms: How late it was at worst in the last 5 to 10 s; None: it is of a
+        version that does not say.
+    """
 
     id: str
     version: str
@@ -183,6 +188,7 @@ class NodeStatus(msgspec.Struct):
     secret: str
     tls: str
     single: bool
+    lag_ms: float | None = None
 
 
 class MemberStatus(msgspec.Struct):
@@ -194,6 +200,9 @@ class MemberStatus(msgspec.Struct):
     :ivar unlinked: The live members that this one has no link to, and who
         hears each in its place, if anybody; where links were asked for.
     :ivar secret: The fingerprint of the secret that the link was made with.
+    :ivar lag_ms: What it says of its own, where links were asked for; None: it
+        did not answer.
+    :ivar missing: The copies that it has still to make or fetch; None, too.
     """
 
     id: str
@@ -206,6 +215,8 @@ class MemberStatus(msgspec.Struct):
     link: str = ""
     unlinked: dict[str, str] = {}
     secret: str = ""
+    lag_ms: float | None = None
+    missing: int | None = None
 
 
 class BucketStatus(msgspec.Struct):
@@ -228,13 +239,19 @@ class BucketStatus(msgspec.Struct):
 
 
 class Status(msgspec.Struct, tag="is"):
-    """How a node is."""
+    """
+    How a node is.
+
+    :ivar latencies: Of gets and puts that went to another node, how many took how
+        long, as `mycorrizal.mycel.operations.latencies` counts them.
+    """
 
     node: NodeStatus
     members: list[MemberStatus]
     buckets: list[BucketStatus]
     applications: list[str]
     under_replicated: int
+    latencies: dict[str, list[int]] = {}
 
 
 class RoundTrip(msgspec.Struct, tag="round_trip"):

@@ -17,13 +17,15 @@ from mycorrizal.pulse.render import (
     broken_links,
     member_cells,
     member_columns,
+    milliseconds,
     table,
     terminal_width,
 )
 from mycorrizal.pulse.session import Session
 
-#: Where the column stands that only this table has.
+#: Where the columns stand that only this table has, and the last of them.
 _AFTER_LINK: Final = 5
+_MISSING: Final = _AFTER_LINK + 2
 
 
 @click.command(cls=Command)
@@ -33,7 +35,8 @@ def nodes(session: Session) -> None:
     List the nodes of the cluster.
 
     They are those that the node knows which is asked. LINK is up, down, or via the
-    node that hears it in place of the one asked.
+    node that hears it in place of the one asked. LAG is how late a node was lately,
+    at worst, to do what was due.
     """
     found = session.ask(AskStatus(links=True), Status)
     data = [_data(member, found) for member in found.members]
@@ -43,8 +46,16 @@ def nodes(session: Session) -> None:
 def page(found: Status, width: int) -> str:
     """The table of the nodes, with all that is known of each, and broken links."""
     columns = member_columns()
-    columns.insert(_AFTER_LINK, Column("TLS", optional=True))
+    columns[_AFTER_LINK:_AFTER_LINK] = [
+        Column("TLS", optional=True),
+        Column("LAG", right=True),
+        Column("MISSING", right=True),
+    ]
     rows = [_row(member, found) for member in found.members]
+    if not any(member.missing for member in found.members):
+        # A column that says nothing takes no room.
+        del columns[_MISSING]
+        rows = [[*row[:_MISSING], *row[_MISSING + 1 :]] for row in rows]
     if not any(member.labels for member in found.members):
         columns.pop()
         rows = [row[:-1] for row in rows]
@@ -73,7 +84,16 @@ def _row(member: MemberStatus, found: Status) -> list[str]:
     gone = member.state in ("dead", "left")
     link = "-" if own or gone else member.link
     tls = "-" if encrypted is None else "on" if encrypted else "off"
-    return [*cells[: _AFTER_LINK - 1], link, tls, *cells[_AFTER_LINK:]]
+    missing = "-" if member.missing is None else f"{member.missing:,}"
+    own_words = [link, tls, _lag(member), missing]
+    return [*cells[: _AFTER_LINK - 1], *own_words, *cells[_AFTER_LINK:]]
+
+
+def _lag(member: MemberStatus) -> str:
+    if member.lag_ms is not None:
+        return milliseconds(member.lag_ms)
+    # Held up for longer than it may take to say so, or of an older version.
+    return "silent" if member.link == "up" and member.missing is None else "-"
 
 
 def _encrypted(member: MemberStatus, found: Status) -> bool | None:

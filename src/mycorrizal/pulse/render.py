@@ -58,6 +58,13 @@ def duration(seconds: float | None) -> str:
     return " ".join(word for word in words[:2] if not word.startswith("0 "))
 
 
+def milliseconds(time_ms: float) -> str:
+    """A short time, with three digits."""
+    time, unit = (time_ms, "ms") if time_ms < 1000 else (time_ms / 1000, "s")
+    digits = 2 if time < 10 else 1 if time < 100 else 0
+    return f"{time:.{digits}f} {unit}"
+
+
 def size(count: int) -> str:
     """A number of bytes, with three digits."""
     if count < 1024:

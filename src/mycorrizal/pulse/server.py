@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from mycorrizal.errors import LocalProtocolError, MycorrizalError, PeerUnreachable
 from mycorrizal.mycel import BucketSettings, MycelService
+from mycorrizal.mycel.operations.latencies import Latencies
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
@@ -40,7 +41,10 @@ from mycorrizal.pulse.cluster_messages import (
     AskExplain,
     AskKeys,
     AskVitals,
+    Probe,
+    Vitals,
 )
+from mycorrizal.pulse.latency import KINDS
 from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.live_settings import live_config
 from mycorrizal.pulse.messages import (
@@ -65,6 +69,7 @@ from mycorrizal.pulse.messages import (
     encode,
 )
 from mycorrizal.pulse.permission import Permission
+from mycorrizal.pulse.probing import Probing
 from mycorrizal.pulse.selftest import SelfTest
 from mycorrizal.pulse.vitals import vitals
 from mycorrizal.pulse.watches import PulseWatches
@@ -100,6 +105,7 @@ class PulseServer:
         self._runtime = nodosum.runtime
         self._channel = Channel(APPLICATION_ID)
         self._links = LinkSurvey(nodosum, self._channel)
+        self._probing = Probing(nodosum)
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._selftest = SelfTest(nodosum, mycel.cache)
@@ -172,8 +178,8 @@ class PulseServer:
                 return self._gathering.ask(question)
             case AskEvents():
                 return events(self._nodosum.recorder, question)
-            case AskVitals():
-                return vitals(self._nodosum, self._mycel)
+            case AskVitals(probe):
+                return self._vitals() if probe else vitals(self._nodosum, self._mycel)
             case AskBench():
                 return self._selftest.run(question)
             case AskConfig():
@@ -189,6 +195,16 @@ class PulseServer:
                 raise LocalProtocolError("a watch belongs to its link")
             case _:
                 return answer_about_cache(self._mycel.cache, question)
+
+    def _vitals(self) -> Deferred[Vitals]:
+        # The clock is read at once: others are compared with it.
+        found = vitals(self._nodosum, self._mycel)
+
+        def probed(probes: list[Probe]) -> Vitals:
+            found.probes = probes
+            return found
+
+        return self._probing.probe().addCallback(probed)
 
     def _ping(self, node_id: str) -> Deferred[RoundTrip]:
         if node_id == self._nodosum.me.node_id:
@@ -239,6 +255,7 @@ class PulseServer:
             config.keys.first.fingerprint,
             config.tls,
             config.single,
+            round(nodosum.witness.lag_s * 1000, 3),
         )
         host = self._mycel.host
         members = [
@@ -256,7 +273,16 @@ class PulseServer:
             [self._bucket(settings) for settings in buckets.values()],
             list(nodosum.applications.ids()),
             self._mycel.under_replicated(),
+            self._latencies(),
         )
+
+    def _latencies(self) -> dict[str, list[int]]:
+        router = self._mycel.router
+        if router.latencies is None:
+            # Who is never looked at measures nothing.
+            router.latencies = Latencies(self._runtime.now)
+        by_kind = router.latencies.by_kind
+        return {kind: list(by_kind[kind].counts) for kind in KINDS}
 
     def _member(self, peer: Peer) -> MemberStatus:
         node = self._nodosum.seen(peer)

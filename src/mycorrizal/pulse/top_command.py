@@ -74,8 +74,8 @@ def top(context: click.Context, once: bool, interval_s: float) -> None:
     """
     Watch members and buckets at work, live.
 
-    Keys: q ends it, m shows members, b buckets, s sorts by the next column. With
-    --json each look is an object on a line of its own.
+    Keys: q ends it, m shows members, l latencies, b buckets, s sorts by the next
+    column. With --json each look is an object on a line of its own.
     """
     session: Session = context.obj
     if once:

@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from mycorrizal.pulse.everybody import Said
+from mycorrizal.pulse.latency import Counts, Latency, between, latency, together
 from mycorrizal.pulse.messages import BucketStatus, MemberStatus, Status
 
 #: Two looks that are closer say nothing of a rate.
@@ -50,6 +51,8 @@ class MemberLine:
 
     :ivar load: None: it did not answer, and `problem` says why if it was asked.
     :ivar link: As `MemberStatus.link`.
+    :ivar get_latency: Of gets that this node sent to another one since the last
+        look; None: none was timed.
     """
 
     node_id: str
@@ -60,6 +63,14 @@ class MemberLine:
     uptime_s: float | None = None
     missing: int = 0
     problem: str = ""
+    get_latency: Latency | None = None
+    put_latency: Latency | None = None
+
+    @property
+    def slowest_ms(self) -> float:
+        """The higher p99 of the two; 0 if neither is known."""
+        found = (self.get_latency, self.put_latency)
+        return max(each.p99_ms if each is not None else 0.0 for each in found)
 
 
 @attrs.frozen
@@ -78,6 +89,8 @@ class Picture:
     total: Load
     members: list[MemberLine]
     buckets: dict[str, Load]
+    get_latency: Latency | None = None
+    put_latency: Latency | None = None
 
 
 def picture(before: Sequence[Said[Status]], now: Sequence[Said[Status]]) -> Picture:
@@ -93,24 +106,31 @@ def picture(before: Sequence[Said[Status]], now: Sequence[Said[Status]]) -> Pict
         asked = next(one.reply for one in now if one.reply is not None)
     shares: dict[str, list[Load]] = {}
     members: list[MemberLine] = []
+    counted: list[Counts] = []
     for member in asked.members:
         one = said.get(member.id)
         if one is None or one.reply is None:
             members.append(_line(member, None, one.problem if one else ""))
             continue
-        loads = _loads(earlier.get(member.id), one.reply)
+        before_it = earlier.get(member.id)
+        loads = _loads(before_it, one.reply)
+        counts = between(before_it, one.reply)
+        counted.append(counts)
         for name, load in loads.items():
             shares.setdefault(name, []).append(load)
         load = _sum(loads.values())
-        if not loads and earlier.get(member.id) is not None:
+        if not loads and before_it is not None:
             load = Load(0, 0, 0.0, 0.0, 0.0, 0.0)
         members.append(
             attrs.evolve(
                 _line(member, load),
                 uptime_s=one.reply.node.uptime_s,
                 missing=one.reply.under_replicated,
+                get_latency=latency(counts, "get"),
+                put_latency=latency(counts, "put"),
             )
         )
+    counts = together(counted)
     return Picture(
         asked.node.cluster,
         asked.node.id,
@@ -119,6 +139,8 @@ def picture(before: Sequence[Said[Status]], now: Sequence[Said[Status]]) -> Pict
         _sum(line.load for line in members if line.load is not None),
         members,
         {name: _sum(loads) for name, loads in sorted(shares.items())},
+        latency(counts, "get"),
+        latency(counts, "put"),
     )
 
 

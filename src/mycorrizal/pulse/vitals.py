@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from mycorrizal.mycel import MycelService
+import attrs
+
+from mycorrizal.mycel import BucketSettings, MycelService
 from mycorrizal.nodosum import NodosumService, format_address
+from mycorrizal.pulse.certificates import certificate_ends
 from mycorrizal.pulse.cluster_messages import Vitals
 from mycorrizal.recorder import Event, Kind
 from mycorrizal.version import __version__
@@ -48,7 +51,14 @@ def vitals(nodosum: NodosumService, mycel: MycelService) -> Vitals:
         round(sum(stalls), 3),
         _texts(events.get(Kind.CONFLICT, [])),
         _texts(events.get(Kind.REFUSED, [])),
+        certificates=certificate_ends(nodosum),
+        buckets={bucket.name: _wanted(bucket) for bucket in mycel.config.buckets},
     )
+
+
+def _wanted(bucket: BucketSettings) -> dict[str, str]:
+    settings = attrs.asdict(bucket)
+    return {name: str(value) for name, value in settings.items() if name != "name"}
 
 
 def _texts(events: list[Event]) -> list[str]:

@@ -69,6 +69,10 @@ class StaticDiscoveryTests(SynchronousTestCase):
                 self.assertEqual(found, [("10.0.0.1", 7)])
         ours = [log for log in logs if log.get("host") == "gone"]
         self.assertEqual(len(ours), 1)
+        self.assertEqual(discovery.left_out, "gone has no address")
+        self.world.names["gone"] = ["10.0.2.1"]
+        self.world.result_of(discovery.discover())
+        self.assertEqual(discovery.left_out, "")
 
     def test_name_that_changes(self) -> None:
         """Names are looked up anew in each round."""

@@ -13,6 +13,7 @@ from mycorrizal.nodosum.discovery.interfaces import (
     Announcement,
     IAnnouncing,
     IDiscovery,
+    IPartial,
 )
 from mycorrizal.nodosum.discovery.static import StaticDiscovery
 from mycorrizal.runtime import Runtime
@@ -50,6 +51,7 @@ __all__ = [
     "DnsSdDiscovery",
     "IAnnouncing",
     "IDiscovery",
+    "IPartial",
     "StaticDiscovery",
     "discoveries_of",
 ]

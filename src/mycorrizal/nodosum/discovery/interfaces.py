@@ -54,6 +54,16 @@ class IDiscovery(Interface):
         """
 
 
+class IPartial(IDiscovery):
+    """
+    A way of discovery whose answer may be good though a part of it is missing.
+    """
+
+    left_out: str = Attribute(
+        "What the last round could not find out, as a sentence; empty: nothing."
+    )
+
+
 class IAnnouncing(IDiscovery):
     """
     A way of discovery that tells others of this node, too.

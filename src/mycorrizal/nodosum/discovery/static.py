@@ -12,7 +12,7 @@ from zope.interface import implementer
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.discovery.hosts import addresses_of
-from mycorrizal.nodosum.discovery.interfaces import IDiscovery
+from mycorrizal.nodosum.discovery.interfaces import IPartial
 from mycorrizal.runtime import Runtime
 
 #: Names are looked up again this often; their addresses may change.
@@ -22,7 +22,7 @@ ROUND_S = 10.0
 LOOKUPS_AT_ONCE = 4
 
 
-@implementer(IDiscovery)
+@implementer(IPartial)
 class StaticDiscovery:
     """
     A list of addresses; names in it are looked up anew in each round.
@@ -42,6 +42,13 @@ class StaticDiscovery:
         self._addresses = addresses
         self._last: dict[Address, list[Address]] = {}
         self._unknown: set[str] = set()
+
+    @property
+    def left_out(self) -> str:
+        """The names that have no address."""
+        names = sorted(self._unknown)
+        has = "has" if len(names) == 1 else "have"
+        return f"{', '.join(names)} {has} no address" if names else ""
 
     def discover(self) -> Deferred[list[Address]]:
         """
