@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         help=f"{ROUNDS} without it, or {QUICK_ROUNDS} with --quick",
     )
     options.add_argument(
-        "--quick", action="store_true", help="fewer and shorter rounds"
+        "--quick",
+        action="store_true",
+        help="fewer and shorter rounds: all rows within five minutes",
     )
     options.add_argument(
         "--json", metavar="FILE", type=Path, help="write the figures there too"
@@ -121,17 +123,21 @@ def main(arguments: list[str] | None = None) -> int:
         flush=True,
     )
     played: list[tuple[Row, Samples]] = []
+    took_s: dict[str, float] = {}
+    run = {"quick": chosen.quick, "rounds": rounds, "took_s": took_s}
     try:
         for row in rows:
             row.require()
         for row in rows:
             row_rounds = min(rounds, row.rounds_max or rounds)
+            row_started_s = time.monotonic()
             samples = play(row, row_rounds, announce)
+            took_s[row.id] = round(time.monotonic() - row_started_s, 1)
             played.append((row, samples))
             print(report.table(row, samples, row_rounds), end="\n\n", flush=True)
             if chosen.json:
                 # After each row, so that a run which is stopped has those it played.
-                told = report.document(facts, played)
+                told = report.document(facts, played, run)
                 chosen.json.write_text(json.dumps(told, indent=2) + "\n")
     except (MissingPackage, MeasurementFailed) as error:
         announce(f"error: {error}")
@@ -139,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         announce("stopped")
         return 130
-    print(f"The run took {time.monotonic() - started_s:.0f} s.")
+    print(report.taken(time.monotonic() - started_s, took_s))
     return 0
 
 

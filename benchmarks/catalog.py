@@ -21,12 +21,15 @@ from benchmarks.workloads.p7 import p7
 from benchmarks.workloads.p8 import p8_p1, p8_p2, p8_p3, p8_p7
 from benchmarks.workloads.ping import ping
 from benchmarks.workloads.remote import p2, p3, p6
+from benchmarks.workloads.request import p2_request, p3_request
 
 #: A row by its id; the argument makes it smaller, for a quick run.
 ROWS: dict[str, Callable[[bool], Row]] = {
     "P1": p1,
     "P2": p2,
+    "P2-REQUEST": p2_request,
     "P3": p3,
+    "P3-REQUEST": p3_request,
     "P4": p4,
     "P5": p5,
     "P5M": p5_mixed,

@@ -13,13 +13,17 @@ from benchmarks.rows import Better, Peer, Row
 
 
 def document(
-    machine: dict[str, Any], played: list[tuple[Row, Samples]]
+    machine: dict[str, Any],
+    played: list[tuple[Row, Samples]],
+    run: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """
+    :param run: how it was played.
     :return: the whole run, ready for JSON.
     """
     return {
         "machine": machine,
+        "run": run or {},
         "rows": [line for row, samples in played for line in comparisons(row, samples)],
         "peers": [
             {
@@ -46,7 +50,7 @@ def table(row: Row, samples: Samples, rounds: int) -> str:
         f"{row.id}  {row.title}",
         f"    {row.unit}, {row.better.value} is better; median of {rounds} rounds",
         "",
-        *_aligned(
+        *aligned(
             [FIGURE_HEADINGS, *(_figure(row, peer, samples) for peer in row.peers)]
         ),
     ]
@@ -54,7 +58,7 @@ def table(row: Row, samples: Samples, rounds: int) -> str:
         _ratio(line) for line in comparisons(row, samples) if line["ours"] is not None
     ]
     if ratios:
-        lines += ["", *_aligned([RATIO_HEADINGS, *ratios])]
+        lines += ["", *aligned([RATIO_HEADINGS, *ratios])]
     return "\n".join(lines)
 
 
@@ -95,6 +99,17 @@ def _ratio(line: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def taken(total_s: float, rows_s: dict[str, float]) -> str:
+    """
+    :param rows_s: how long each row took, by id.
+    :return: how long all of it took, and what took longest.
+    """
+    longest = sorted(rows_s.items(), key=lambda row: -row[1])
+    listed = ", ".join(f"{row_id} {row_s:.0f} s" for row_id, row_s in longest)
+    minutes, seconds = divmod(round(total_s), 60)
+    return f"The run took {minutes} min {seconds} s: {listed}."
+
+
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
@@ -103,14 +118,17 @@ def _percent(part: float | None) -> str:
     return "" if part is None else f"± {part:.0%}"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+def aligned(
+    rows: list[tuple[str, ...]], right: range = range(1, 3), indent: str = "    "
+) -> Iterator[str]:
     """
-    :return: lines with the first and last column to the left, figures to the right.
+    :param right: the columns that stand to the right, as figures do.
+    :return: lines, the other columns to the left.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
-            cell.rjust(width) if 0 < index < 3 else cell.ljust(width)
+            cell.rjust(width) if index in right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        yield ("    " + "   ".join(cells)).rstrip()
+        yield (indent + "   ".join(cells)).rstrip()

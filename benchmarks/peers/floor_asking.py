@@ -103,11 +103,7 @@ class Answering(ServerFactory):
 def answer(load: dict[str, Any], tls: bool) -> None:
     from twisted.internet import reactor
 
-    loaded = workload.Load(**load)
-    values = {
-        loaded.key(number).encode(): value
-        for number, value in enumerate(loaded.values())
-    }
+    values = workload.Load(**load).table()
     say("ready", wire.listen(reactor, Answering(reactor, values), tls))
     reactor.run()
 

@@ -40,11 +40,7 @@ def answer(load: dict[str, Any]) -> None:
         from foolscap.pb import Tub
         from foolscap.referenceable import Referenceable
 
-        loaded = workload.Load(**load)
-        values = {
-            loaded.key(number).encode(): value
-            for number, value in enumerate(loaded.values())
-        }
+        values = workload.Load(**load).table()
 
         class Values(Referenceable):
             """The object that has the values."""

@@ -33,7 +33,7 @@ class OptionTests(SynchronousTestCase):
         error = self.assertRaises(ValueError, chosen_rows, ["P99"], None, True)
         self.assertIn("no row P99; there are P1", str(error))
         error = self.assertRaises(ValueError, chosen_rows, None, ["kafka"], True)
-        self.assertIn("no peer kafka; there are cachebox", str(error))
+        self.assertIn("no peer kafka; there are AMP, PB, cachebox", str(error))
 
     def test_names(self) -> None:
         """Names are separated by commas, with or without spaces."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.processes import Crew, MeasurementFailed, Usage
-from benchmarks.report import document, table
+from benchmarks.report import document, table, taken
 from benchmarks.rounds import comparisons, play, spread
 from benchmarks.rows import Bar, Better, Peer, Rival, Row, Sample
 
@@ -72,7 +72,8 @@ class RoundsTests(SynchronousTestCase):
     def test_report(self) -> None:
         """The document holds machine, rows and peers; the table every name."""
         samples = play(self.row, 3, quiet)
-        said = document({"cores": 2}, [(self.row, samples)])
+        said = document({"cores": 2}, [(self.row, samples)], {"quick": True})
+        self.assertEqual(said["run"], {"quick": True})
         self.assertEqual(said["machine"], {"cores": 2})
         self.assertEqual(len(said["rows"]), 1)
         self.assertEqual(said["peers"][0]["rounds"], [100, 300, 200])
@@ -86,6 +87,11 @@ class RoundsTests(SynchronousTestCase):
             "500.00 µs 1 MB",
         ):
             self.assertIn(part, text)
+
+    def test_taken(self) -> None:
+        """How long a run took is told, and of its rows the longest first."""
+        told = taken(125.4, {"P1": 20.2, "P7": 104.0})
+        self.assertEqual(told, "The run took 2 min 5 s: P7 104 s, P1 20 s.")
 
     def test_failure_names_row_and_peer(self) -> None:
         """A peer that fails is named together with its row."""

@@ -38,6 +38,8 @@ class Load:
     measured: int
     keys: int = 1000
     value_bytes: int = 100
+    #: A key is made so long, if it is shorter.
+    key_bytes: int = 0
     #: Whether the median time of one answer counts, and not answers per second.
     by_time: bool = False
 
@@ -46,7 +48,7 @@ class Load:
         return self.warmup + self.measured
 
     def key(self, number: int) -> str:
-        return f"user:{number}"
+        return f"user:{number}".ljust(self.key_bytes, ".")
 
     def values(self) -> list[bytes]:
         """
@@ -57,6 +59,15 @@ class Load:
             shake_128(number.to_bytes(8, "big")).digest(self.value_bytes)
             for number in range(self.keys)
         ]
+
+    def table(self) -> dict[bytes, bytes]:
+        """
+        :return: the value of each key, by key and in order.
+        """
+        return {
+            self.key(number).encode(): value
+            for number, value in enumerate(self.values())
+        }
 
     def order(self) -> Iterator[int]:
         """

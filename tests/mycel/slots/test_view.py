@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.mycel.slots.placement import SLOTS, outranks, rank
+from mycorrizal.mycel.slots.placement import PAIRS_CACHED_MAX, SLOTS, outranks, rank
 from mycorrizal.mycel.slots.slotset import ALL_SLOTS, NO_SLOTS, slots_of
 from mycorrizal.mycel.slots.view import View
 from tests.mycel.parts import ME, A, B, C, member, members, view_of
@@ -122,3 +122,8 @@ class OutranksTests(SynchronousTestCase):
     def test_myself(self) -> None:
         """Nobody outranks itself."""
         self.assertEqual(outranks(A, A), NO_SLOTS)
+
+    def test_remembered(self) -> None:
+        """What a hundred simulated nodes think of each other is worked out once."""
+        self.assertGreaterEqual(PAIRS_CACHED_MAX, 100 * 99)
+        self.assertEqual(outranks.cache_info().maxsize, PAIRS_CACHED_MAX)
