@@ -157,9 +157,8 @@ class NodosumService(MultiService):
     def link_to(self, node_key: bytes) -> Link | None:
         """The link that is up to a peer, if there is one."""
         peer = self.membership.peers.get(node_key)
-        if peer is None or not peer.up or not isinstance(peer.link, Link):
-            return None
-        return peer.link if peer.link.up else None
+        link = peer.link if peer is not None and peer.up else None
+        return link if isinstance(link, Link) and link.up else None
 
     def way_to(self, node_key: bytes) -> Link | None:
         """
