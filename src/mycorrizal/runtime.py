@@ -258,6 +258,11 @@ class Runtime:
         if not self._depth and self._corked:
             self._flush()
 
+    def flush(self) -> None:
+        """Flush every corked link before the present stretch of work is over."""
+        if self._corked:
+            self._flush()
+
     def flush_later(self, link: SupportsFlush) -> None:
         """
         Flush `link` when the present stretch of work, or else the present

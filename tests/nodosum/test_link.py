@@ -18,7 +18,7 @@ from mycorrizal.nodosum.calls import ANSWERED, LINK_LOST, TIMED_OUT
 from mycorrizal.nodosum.channel import Channel
 from mycorrizal.nodosum.flow import FRAME_COST_BYTES, Parcel
 from mycorrizal.nodosum.lanes import CONTROL_BYTES_MAX
-from mycorrizal.nodosum.link import CALL_ID, Link
+from mycorrizal.nodosum.link import CALL_ID, CALLS_PER_FLUSH, Link
 from mycorrizal.nodosum.wire.frame import HEADER_BYTES, encode_frame
 from mycorrizal.nodosum.wire.limits import (
     PLAIN_BYTES_MAX,
@@ -288,6 +288,26 @@ class CallTests(LinkTestCase):
         self.answer(FrameType.ERROR, one, bytes([ErrorCode.BUSY]) + b"text")
         self.assertEqual(second, [(ANSWERED, b"2")])
         self.assertEqual(first, [(ErrorCode.BUSY, b"text")])
+
+    def test_many_at_once(self) -> None:
+        """The other side gets the first answers while we work on the rest."""
+        ask = Channel("chat")
+        sent: list[int] = []
+        serve = self.route.serve
+
+        def answer(call_id: int, payload: bytes, link: Link) -> None:
+            serve(call_id, payload, link)
+            link.reply(call_id, b"!", ask.app_id)
+            sent.append(len(self.transport.frames()))
+
+        self.patch(self.route, "serve", answer)
+        count = CALLS_PER_FLUSH + 1
+        frames = [
+            encode_frame(FrameType.REQUEST, CALL_ID.pack(number) + b"?", APP)
+            for number in range(1, count + 1)
+        ]
+        self.link.receive_data(b"".join(frames))
+        self.assertEqual(sent, [0] * CALLS_PER_FLUSH + [CALLS_PER_FLUSH])
 
     def test_error_without_a_code(self) -> None:
         """An error that says nothing, or nothing valid, still is an error."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 
-from mycorrizal.nodosum import derive_key, new_secret
 import click
 
+from mycorrizal.nodosum import derive_key, new_secret
 from mycorrizal.pulse.messages import AskStatus, Status
 from mycorrizal.pulse.nodes_command import page
 from tests.pulse.worlds import PulseTestCase

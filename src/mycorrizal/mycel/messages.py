@@ -323,12 +323,14 @@ Direct = (
 Request = Direct | Relay
 Answer = One | Leased | Many | Scanned | Events | Claimed | Paged | Compared | Lacking
 
-#: What answers what, besides `Refused`; `Done` the rest.
-_ANSWERS: dict[type, type | tuple[type, ...]] = {
-    Get: Found, Fetch: Found, GetMany: Many, PutMany: Many, Scan: Scanned,
-    Watch: Events, Claim: Claimed, Page: Paged, Compare: Compared, Offer: Lacking,
-    Load: (Found, Leased),
+#: What answers what; `Done`, or that it was refused, the rest.
+_ANSWERS: dict[type, tuple[type, ...]] = {
+    Get: (Found, Refused), Fetch: (Found, Refused), Load: (Found, Leased, Refused),
+    GetMany: (Many, Refused), PutMany: (Many, Refused), Scan: (Scanned, Refused),
+    Watch: (Events, Refused), Claim: (Claimed, Refused), Page: (Paged, Refused),
+    Compare: (Compared, Refused), Offer: (Lacking, Refused),
 }  # fmt: skip
+_DONE = (Done, Refused)
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_request: Any = msgspec.msgpack.Decoder(Request).decode
@@ -360,10 +362,10 @@ def decode_answer(payload: bytes, request: Request) -> Answer:
         answer: Answer = _decode_answer(payload)
     except _MALFORMED as error:
         raise RemoteProtocolError(f"malformed cache answer: {error}") from None
-    expected = _ANSWERS.get(type(request), Done)
-    if not isinstance(answer, (expected, Refused)):
+    # This and what follows is asked for each call: `isinstance` is slow here.
+    if answer.__class__ not in _ANSWERS.get(request.__class__, _DONE):
         raise RemoteProtocolError(f"{type(answer).__name__} is no answer to that")
-    if isinstance(answer, Many):
+    if answer.__class__ is Many:
         _check_many(answer, request)
     return answer
 

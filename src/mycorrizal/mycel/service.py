@@ -19,6 +19,8 @@ from mycorrizal.mycel.fields import AboutBucket, Question
 from mycorrizal.mycel.messages import (
     Answer,
     Buckets,
+    Copy,
+    Direct,
     Done,
     Request,
     Routed,
@@ -29,7 +31,7 @@ from mycorrizal.mycel.messages import (
 from mycorrizal.mycel.moves import Moves
 from mycorrizal.mycel.near.wiring import Near
 from mycorrizal.mycel.operations.administering import Administration
-from mycorrizal.mycel.operations.asking import OnAnswer
+from mycorrizal.mycel.operations.asking import OnAnswer, Unasked
 from mycorrizal.mycel.operations.evicting import Evicting
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.relaying import Relays
@@ -41,6 +43,7 @@ from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
 from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
 from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
+from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
@@ -67,8 +70,6 @@ TICK_S = 0.25
 SWEEP_MAX = 2_000
 #: Pause before the next go, where there are more.
 SWEEP_PAUSE_S = 0.01
-#: Pause before who could not be asked may be asked again.
-ASK_PAUSE_S = 0.02
 
 
 class MycelService(Service):
@@ -108,8 +109,7 @@ class MycelService(Service):
         self.not_handed_over = self.moves.dropping.left_by_bucket
         self._held: set[bytes] = set()
         self._timer: Timer | None = None
-        self._unasked: list[OnAnswer] = []
-        self._unasked_timer: Timer | None = None
+        self._unasked = Unasked(runtime)
         self._drained: Readiness | None = None
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.applications.add_route(self.near.channel.id, self.near)
@@ -180,9 +180,9 @@ class MycelService(Service):
         """Answer no more; what is under way becomes indeterminate."""
         super().stopService()
         self.cache.running = False
-        for timer in (self._timer, self._unasked_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._unasked.stop()
         self.moves.errands.stop()
         self._sweeper.stop()
         self._evicting.stop()
@@ -332,39 +332,37 @@ class MycelService(Service):
                 done(answer)
 
         if not self._relays.call(node_key, encode(request), replied, timeout_s):
-            # Not at once: whoever asks may ask again.
-            self._unasked.append(done)
-            if len(self._unasked) == 1:
-                self._unasked_timer = self.runtime.call_later(
-                    ASK_PAUSE_S, self._tell_unasked
-                )
-
-    def _tell_unasked(self) -> None:
-        unasked, self._unasked = self._unasked, []
-        for done in unasked:
-            done(None)
+            self._unasked.add(done)
 
     def serve(self, call_id: int, payload: bytes, link: Link) -> None:
         """A request came."""
         if not self.running:
             link.error(call_id, ErrorCode.BUSY, "", self.channel.app_id)
             return
-        opened = self._relays.opened(decode_request(payload), call_id, link)
-        if opened is None:
+        request = decode_request(payload)
+        if isinstance(request, Question):
+            # Most are, and come from whoever asks.
+            self._serving.serve(call_id, request, link)
             return
-        request, sender = opened
+        opened = self._relays.opened(request, call_id, link)
+        if opened is not None:
+            self._serve(call_id, *opened, link)
+
+    def _serve(self, call_id: int, request: Direct, sender: bytes, link: Link) -> None:
 
         def done(answer: Answer) -> None:
             if not link.closed:
                 link.reply(call_id, encode(answer), self.channel.app_id)
 
-        life = sender, self._incarnation(sender, link)
-        if isinstance(request, Question):
+        if isinstance(request, Copy):
+            # Most of all.
+            done(self._replica.answer(request, self._life(sender, link)))
+        elif isinstance(request, Question):
             self._serving.serve(call_id, request, link)
         elif isinstance(request, Claim):
-            done(self.moves.claimed(life, request))
+            done(self.moves.claimed(self._life(sender, link), request))
         elif isinstance(request, Moved):
-            self.claims.moved(life, request)
+            self.claims.moved(self._life(sender, link), request)
             done(Done())
         elif isinstance(request, Buckets):
             self._administration.told(request, lambda: done(Done()))
@@ -373,13 +371,13 @@ class MycelService(Service):
             self.moves.leaves(sender)
             done(Done())
         else:
-            done(self._replica.answer(request, life))
+            done(self._replica.answer(request, self._life(sender, link)))
 
-    def _incarnation(self, sender: bytes, link: Link) -> int:
+    def _life(self, sender: bytes, link: Link) -> Life:
         if sender == link.node_key:
-            return link.incarnation
+            return sender, link.incarnation
         peer = self.nodosum.membership.peers.get(sender)
-        return -1 if peer is None else peer.incarnation
+        return sender, -1 if peer is None else peer.incarnation
 
     def slot(self, request: Routed) -> int:
         """The slot of an operation."""

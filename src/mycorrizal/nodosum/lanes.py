@@ -10,6 +10,7 @@ to the transport than what a ping may have to wait for.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -62,12 +63,14 @@ class Lanes:
     :param codec: What long messages are compressed with.
     :ivar paused: Whether the transport takes nothing now.
     :ivar flows: By application id, those of messages and requests.
+    :ivar answering: By application id, those of answers.
     :ivar traffic: What has gone over the link, both ways.
     """
 
     __slots__ = (
         "paused", "flows", "codec", "frame_bytes_max", "traffic",
-        "_runtime", "_transport", "_queue_bytes_max", "_answers", "_control",
+        "answering",
+        "_runtime", "_write_out", "_push", "_queue_bytes_max", "_control",
         "_control_bytes", "_ring", "_corked", "_closed", "_message_no",
         "_open_messages", "_open_bytes",
     )  # fmt: skip
@@ -87,9 +90,9 @@ class Lanes:
         self.codec = codec
         self.frame_bytes_max = frame_bytes_max
         self._runtime = runtime
-        self._transport = transport
+        self._use(transport)
         self._queue_bytes_max = queue_bytes_max
-        self._answers: dict[bytes, Flow] = {}
+        self.answering: dict[bytes, Flow] = {}
         self._control: list[bytes] = []
         self._control_bytes = 0
         #: Those that have something to send, in the order of their turns.
@@ -99,6 +102,11 @@ class Lanes:
         self._message_no = 0
         self._open_messages = 0
         self._open_bytes = 0
+
+    def _use(self, transport: Transport) -> None:
+        self._write_out = transport.write
+        #: Sends at once what was written, where there is a way to.
+        self._push: Callable[[], object] | None = getattr(transport, "push", None)
 
     # -- the control lane -----------------------------------------------------
 
@@ -128,10 +136,10 @@ class Lanes:
         What an application's answers wait in: they are never refused, since a
         lost answer would cost the caller its whole timeout.
         """
-        flow = self._answers.get(app_id)
+        flow = self.answering.get(app_id)
         if flow is None:
             flow = Flow(self, app_id, -1 if self._closed else UNBOUNDED)
-            self._answers[app_id] = flow
+            self.answering[app_id] = flow
         return flow
 
     @property
@@ -145,8 +153,9 @@ class Lanes:
 
         :return: False if it may not send now.
         """
-        if flow.bytes_max != UNBOUNDED and (self._closed or self._full()):
-            return False
+        if flow.bytes_max != UNBOUNDED:
+            if self._closed or (self._ring and self._full()):
+                return False
         flow.waiting = True
         self._ring.append(flow)
         self._cork()
@@ -192,6 +201,8 @@ class Lanes:
         self._corked = False
         if not self._closed:
             self._flush(BURST_BYTES)
+            if self._push is not None and not self.paused and not self._closed:
+                self._push()
 
     def _flush(self, burst_bytes: int) -> None:
         if self._control:
@@ -224,7 +235,7 @@ class Lanes:
 
     def _write(self, data: bytes) -> None:
         self.traffic.sent_bytes += len(data)
-        self._transport.write(data)
+        self._write_out(data)
 
     def _shared_burst(self, room_bytes: int) -> tuple[list[Part], list[Deferred[None]]]:
         """One turn for each flow, and again while there is room."""
@@ -263,7 +274,7 @@ class Lanes:
         """Write this frame; what is queued, and all after it, goes elsewhere."""
         self.traffic.sent_frames += 1
         self._write(last_frame)
-        self._transport = transport
+        self._use(transport)
         self.resume()
 
     def finish(self, frame: bytes) -> None:
@@ -282,7 +293,7 @@ class Lanes:
         """
         self._closed = True
         self._control.clear()
-        flows = [*self.flows.values(), *self._answers.values()]
+        flows = [*self.flows.values(), *self.answering.values()]
         for flow in flows:
             flow.close()
         self._ring.clear()

@@ -15,7 +15,7 @@ from typing import Protocol
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.calls import Calls, OnReply
 from mycorrizal.nodosum.config import Address
-from mycorrizal.nodosum.flow import Parcel
+from mycorrizal.nodosum.flow import Flow, Parcel
 from mycorrizal.nodosum.lanes import Lanes
 from mycorrizal.nodosum.wire.chunks import Assembly
 from mycorrizal.nodosum.wire.compression import COMPRESS_BYTES_MIN, codec_for
@@ -37,9 +37,13 @@ from mycorrizal.runtime import Runtime
 
 CALL_ID = struct.Struct("<Q")
 CALL_ID_BYTES = CALL_ID.size
+_call_id = CALL_ID.unpack_from
 _REPLY = struct.Struct("<BBIHQ")
 #: Answers that are not read, in queues' worth, before we hang up.
 UNREAD_TIMES_MAX = 2
+
+#: After so many calls, or answers to calls, what has come of them is sent.
+CALLS_PER_FLUSH = 32
 
 _APP, _REQUEST = int(FrameType.APP), int(FrameType.REQUEST)
 _REPLIED, _ERROR = int(FrameType.REPLY), int(FrameType.ERROR)
@@ -177,35 +181,49 @@ class Link:
             raise decoder.error
 
     def _calls_received(self, kind: int, app_id: bytes, payloads: list[bytes]) -> None:
+        end = self.calls.end
         route = self._routes.get(app_id)
         # Nobody may choose the keys of our tables.
         answers = self.lanes.answers(app_id if route is not None else b"")
-        for payload in payloads:
+        for count, payload in enumerate(payloads, 1):
             if len(payload) < CALL_ID_BYTES:
                 raise RemoteProtocolError("a call without an id")
-            (call_id,) = CALL_ID.unpack_from(payload)
-            rest = payload[CALL_ID_BYTES:]
+            (call_id,) = _call_id(payload)
             if kind == _REPLIED:
-                self.calls.end(call_id, 0, rest)
+                end(call_id, 0, payload[CALL_ID_BYTES:])
             elif kind == _REQUEST:
                 if call_id in self.serving:
                     raise RemoteProtocolError("a call's id twice")
-                if answers.queued_bytes > UNREAD_TIMES_MAX * self._queue_bytes_max:
-                    raise RemoteProtocolError("it asks, and does not read the answers")
-                if route is None:
-                    self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
-                elif answers.queued_bytes > self._queue_bytes_max:
-                    # It asks, and does not read the answers.
-                    self.error(call_id, ErrorCode.BUSY, "", app_id)
+                if route is None or answers.queued_bytes > self._queue_bytes_max:
+                    self._refuse(call_id, app_id, route, answers)
                 else:
-                    route.serve(call_id, rest, self)
-            elif kind == _ERROR:
-                how = rest[0] if rest and rest[0] else int(ErrorCode.FAILED)
-                self.calls.end(call_id, how, rest[1:])
+                    route.serve(call_id, payload[CALL_ID_BYTES:], self)
             else:
-                served_by = self.serving.pop(call_id, None)
-                if served_by is not None:
-                    served_by.cancelled(call_id, self)
+                self._call_over(kind, call_id, payload[CALL_ID_BYTES:])
+            if not count % CALLS_PER_FLUSH:
+                # The other side can go on while we do.
+                self._runtime.flush()
+
+    def _refuse(
+        self, call_id: int, app_id: bytes, route: Route | None, answers: Flow
+    ) -> None:
+        """A request came that can't be served."""
+        if answers.queued_bytes > UNREAD_TIMES_MAX * self._queue_bytes_max:
+            raise RemoteProtocolError("it asks, and does not read the answers")
+        if route is None:
+            self.error(call_id, ErrorCode.UNKNOWN_APPLICATION, "")
+        else:
+            self.error(call_id, ErrorCode.BUSY, "", app_id)
+
+    def _call_over(self, kind: int, call_id: int, rest: bytes) -> None:
+        """A call of ours has failed, or one of the other side's is cancelled."""
+        if kind == _ERROR:
+            how = rest[0] if rest and rest[0] else int(ErrorCode.FAILED)
+            self.calls.end(call_id, how, rest[1:])
+        else:
+            served_by = self.serving.pop(call_id, None)
+            if served_by is not None:
+                served_by.cancelled(call_id, self)
 
     def _other_received(self, kind: int, app_id: bytes, payload: bytes) -> None:
         if kind == _CHUNK:
@@ -287,7 +305,8 @@ class Link:
 
         :param app_id: Whose answer it is; each application's have their turn.
         """
-        answers = self.lanes.answers(app_id)
+        lanes = self.lanes
+        answers = lanes.answering.get(app_id) or lanes.answers(app_id)
         if len(payload) < COMPRESS_BYTES_MIN:
             length = CALL_ID_BYTES + len(payload)
             head = _REPLY.pack(FRAME_VERSION, _REPLIED, length, 0, call_id)

@@ -336,10 +336,8 @@ class Mesh:
     def link_to(self, node_key: bytes) -> Link | None:
         """The one link that carries a peer's frames, if it is up."""
         peer = self.membership.peers.get(node_key)
-        if peer is None or peer.link is None or not peer.up:
-            return None
-        link = _real(peer.link)
-        return link if link.up else None
+        link = peer.link if peer is not None and peer.up else None
+        return link if isinstance(link, Link) and link.up else None
 
     def _client_authenticated(self, protocol: LinkProtocol, link: Link) -> None:
         if not self.clients.admit(link, self.runtime.now()):

@@ -24,6 +24,7 @@ from mycorrizal.nodosum.admission import Admission
 from mycorrizal.nodosum.dialling import Dialling
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.outdated import Turns, is_outdated
+from mycorrizal.nodosum.outlet import outlet
 from mycorrizal.nodosum.peer import SupportsLink
 from mycorrizal.nodosum.protocol import LinkProtocol
 from mycorrizal.nodosum.wire.events import Remote
@@ -255,7 +256,8 @@ class Renewals:
         move.moved = True
         self._host.protocols[link] = new
         new.carry(link)
-        link.move(encode_frame(FrameType.MOVED, move.name), new.clear_transport)
+        there = outlet(new.clear_transport, new.transport)
+        link.move(encode_frame(FrameType.MOVED, move.name), there)
 
     def _arrived(self, move: Move) -> None:
         """Their frames come by the new connection from now on."""

@@ -25,9 +25,10 @@ from mycorrizal.errors import (
 )
 from mycorrizal.mycel.arguments import check_timeout_s, key_bytes
 from mycorrizal.mycel.bucket_messages import Administered
-from mycorrizal.mycel.buckets import BucketTable
+from mycorrizal.mycel.buckets import BucketTable, OpenBucket
 from mycorrizal.mycel.codecs import Codec, encoded
 from mycorrizal.mycel.config import (
+    OPERATION_TIMEOUT_S,
     OPERATIONS_MAX,
     VALUE_BYTES_MAX,
 )
@@ -50,6 +51,7 @@ from mycorrizal.mycel.operations.primary import OnDone
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.slots.claims import Claims
+from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.runtime import Runtime
 
 _T = TypeVar("_T")
@@ -125,13 +127,17 @@ class Calls:
             raise NotRunning("the cache")
         check_timeout_s(timeout_s)
 
-    def _check(self, bucket: object, timeout_s: object) -> None:
+    def _check(self, bucket: object, timeout_s: object) -> OpenBucket:
         """
-        :raises MycorrizalError: Nothing can be asked about keys of a bucket.
+        :return: The bucket of that name.
+        :raises MycorrizalError: Nothing can be asked about keys of it.
         """
-        self._check_running(timeout_s)
-        if not isinstance(bucket, str) or bucket not in self._buckets:
+        if not self.running or timeout_s is not OPERATION_TIMEOUT_S:
+            self._check_running(timeout_s)
+        opened = self._buckets.get(bucket) if isinstance(bucket, str) else None
+        if opened is None:
             raise UnknownBucket(str(bucket))
+        return opened
 
     def _ask(
         self,
@@ -143,11 +149,12 @@ class Calls:
     ) -> Deferred[_T]:
         """Check what the caller gave, make the request of it, and ask."""
         try:
-            self._check(bucket, timeout_s)
-            request = make(bucket, key_bytes(key))
+            opened = self._check(bucket, timeout_s)
+            raw = key_bytes(key)
+            request = make(bucket, raw)
         except MycorrizalError as error:
             return fail(error)
-        slot = self._insides.slot(request)
+        slot = slot_of(opened.seed, raw)
         return self._route(request, slot, timeout_s, convert)
 
     def _administer(

@@ -12,7 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 
 from mycorrizal.mycel.messages import Answer, Request
-from mycorrizal.runtime import Runtime
+from mycorrizal.runtime import Runtime, Timer
+
+#: Pause before who could not ask may ask again.
+ASK_PAUSE_S = 0.02
 
 #: Called once with the answer; None: it is not known whether the other side
 #: acted (its link was lost, its time ran out, or it was too busy).
@@ -45,6 +48,33 @@ class Ask(Protocol):
     def __call__(
         self, node_key: bytes, request: Request, timeout_s: float, done: OnAnswer
     ) -> None: ...
+
+
+class Unasked:
+    """
+    Those who could not ask, and are told so in a while: they may ask again.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._waiting: list[OnAnswer] = []
+        self._timer: Timer | None = None
+
+    def add(self, done: OnAnswer) -> None:
+        """Tell one more, after `ASK_PAUSE_S`."""
+        self._waiting.append(done)
+        if len(self._waiting) == 1:
+            self._timer = self._runtime.call_later(ASK_PAUSE_S, self._tell)
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done(None)
+
+    def stop(self) -> None:
+        """Tell nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class Errands:

@@ -163,7 +163,7 @@ class Primary:
                 return  # It was cancelled before it began.
             origin = done.origin
         if isinstance(request, Get):
-            done(self._get(bucket, slot, request.key))
+            done(read(bucket, slot, request.key, self._now()))
         elif origin is not None and self._was_made(request, origin, done):
             pass
         elif isinstance(request, Touch):
@@ -188,14 +188,6 @@ class Primary:
         if not isinstance(request, Repeatable):
             return False
         return self._repeats.answer(request, origin, done)
-
-    def _get(self, bucket: OpenBucket, slot: int, key: bytes) -> Found:
-        now = self._now()
-        entry = bucket.store.entry(slot, key, now)
-        if entry is None:
-            return Found(None)
-        left_ms = remaining_ms(entry.deadline, now)
-        return Found(entry.value, entry.stamp, entry.origin, left_ms)
 
     def _delete(
         self, bucket: OpenBucket, slot: int, put: Put, until: float, done: OnDone
@@ -379,3 +371,14 @@ class Primary:
     def _take(self, bucket: OpenBucket, slot: int, key: bytes, found: Found) -> None:
         self._clock.observe(found.stamp)
         bucket.take_found(slot, key, found, self._now())
+
+
+def read(bucket: OpenBucket, slot: int, key: bytes, now: float) -> Found:
+    """
+    What may be read of a key of a settled slot; that is a use of it.
+    """
+    entry = bucket.store.entry(slot, key, now)
+    if entry is None:
+        return Found(None)
+    left_ms = remaining_ms(entry.deadline, now)
+    return Found(entry.value, entry.stamp, entry.origin, left_ms)

@@ -40,6 +40,10 @@ HOPS_MAX = 3
 RETRY_S = 0.02
 
 
+#: What stands for an answer that can't be read.
+_NOT_READ = Refused(NOT_OWNER)
+
+
 class Sender(Protocol):
     """What sends a request over a link: `mycorrizal.nodosum.Channel`."""
 
@@ -189,7 +193,7 @@ class Router:
     def forget(self, operation: Operation) -> None:
         """An operation is over."""
         self.under_way.pop(operation, None)
-        if operation not in self._later:
+        if not self._later or operation not in self._later:
             return
         del self._later[operation]
         timer = self._timer
@@ -281,19 +285,19 @@ class Operation(Waiter):
         self._call = None
         if self._done is None:
             return
-        if how == TIMED_OUT:
-            self.end(Refused(INDETERMINATE, "no answer in time"))
-        elif how != ANSWERED:
-            # The link was lost, or the other side is not ready: whoever is
-            # primary then gets it again.
-            self._lost = self._lost or how == LINK_LOST
-            self._retry()
-        else:
-            answer: Answer = Refused(NOT_OWNER)
+        if how == ANSWERED:
+            answer: Answer = _NOT_READ
             try:
                 answer = decode(payload, self._request)
             finally:
                 self(answer)
+        elif how == TIMED_OUT:
+            self.end(Refused(INDETERMINATE, "no answer in time"))
+        else:
+            # The link was lost, or the other side is not ready: whoever is
+            # primary then gets it again.
+            self._lost = self._lost or how == LINK_LOST
+            self._retry()
 
     def __call__(self, answer: Answer) -> None:
         """A primary has answered."""

@@ -16,6 +16,7 @@ from mycorrizal.mycel.messages import (
     TOO_MANY,
     Answer,
     Asked,
+    Get,
     Load,
     Refused,
     Repeatable,
@@ -26,9 +27,12 @@ from mycorrizal.mycel.messages import (
 )
 from mycorrizal.mycel.operations.asking import Waiter
 from mycorrizal.mycel.operations.bulk import serve_batch
+from mycorrizal.mycel.operations.primary import read
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.scanning import answer_scan
 from mycorrizal.mycel.operations.watching import Outboxes
+from mycorrizal.mycel.slots.placement import slot_of
+from mycorrizal.mycel.slots.routes import SETTLED
 from mycorrizal.nodosum import Link, Route
 from mycorrizal.runtime import Runtime
 
@@ -110,6 +114,7 @@ class Serving:
         self._now = runtime.now
         self._router = router
         self._buckets = buckets
+        self._status = router.claims.routes.status
         self._outboxes = outboxes
         self._served: Table = {}
         self._loading: Table = {}
@@ -119,6 +124,8 @@ class Serving:
 
     def serve(self, call_id: int, request: Asked, link: Link) -> None:
         """A caller on another node asks something."""
+        if request.__class__ is Get and self._read(call_id, request, link):
+            return
         served = Served(self, call_id, link)
         operation: Cancellable | None
         table, timeout_s = self._served, OPERATION_TIMEOUT_S
@@ -151,6 +158,22 @@ class Serving:
             served.table = table
             table[call_id, link] = served
             link.serving[call_id] = self._route
+
+    def _read(self, call_id: int, get: Get, link: Link) -> bool:
+        """
+        Answer what can be read here at once, without ado.
+
+        :return: Whether it could.
+        """
+        bucket = self._buckets.by_name.get(get.bucket)
+        if bucket is None:
+            return False
+        slot = slot_of(bucket.seed, get.key)
+        if self._status[slot] != SETTLED:
+            return False
+        found = read(bucket, slot, get.key, self._now())
+        link.reply(call_id, encode(found), self.app_id)
+        return True
 
     def ended(self, table: Table, call_id: int, link: Link) -> None:
         """A call of a table has its answer."""

@@ -30,6 +30,7 @@ COPY_TIMEOUT_S = 0.5
 #: Writes that may be under way at one primary, those among them that are
 #: acknowledged while copies are on the way.
 WRITES_MAX: Final = 65_536
+_NOT_SENT: Final = object()
 #: How many nodes are to hold a write before it is acknowledged, but for "all".
 ENOUGH: Final = {"one": 2, "async": 1}
 
@@ -45,14 +46,14 @@ class Write:
     :ivar until: When it is given up, monotonic.
     :ivar origin: Who gave it its stamp, if it was not this node.
     :ivar began: When it began, monotonic.
-    :ivar waiting: Nodes that were sent a copy and have not answered.
-    :ivar held: Who holds it, by the link that said so.
+    :ivar copies: Who was sent a copy; with the link that said that it is held,
+        or None as long as there is no answer.
     :ivar answer: What was answered; then it may still be on the way to some.
     """
 
     __slots__ = (
         "bucket", "slot", "key", "value", "stamp", "deadline", "until", "existed",
-        "done", "origin", "began", "waiting", "held", "answer",
+        "done", "origin", "began", "copies", "answer",
     )  # fmt: skip
 
     def __init__(
@@ -79,8 +80,7 @@ class Write:
         self.done = done
         self.origin = origin
         self.began = 0.0
-        self.waiting: set[bytes] = set()
-        self.held: dict[bytes, object] = {}
+        self.copies: dict[bytes, object | None] = {}
         self.answer: Answer | None = None
 
     @property
@@ -91,7 +91,12 @@ class Write:
     def end(self, answer: Answer) -> None:
         """Tell whoever waits."""
         self.answer = answer
-        self.done(answer)
+        done, self.done = self.done, _nobody
+        done(answer)
+
+
+def _nobody(answer: Answer) -> None:
+    """Who waits for an answer that was given: it may be remembered for long."""
 
 
 class Writes:
@@ -178,23 +183,26 @@ class Writes:
     # -- copies -----------------------------------------------------------------
 
     def _advance(self, write: Write) -> None:
-        if write.bucket.dropped:
+        bucket = write.bucket
+        if bucket.dropped:
             self._end(write, ())
             return
-        me, link_to, held = self._view.me, self._link_to, write.held
-        owners = self._view.owners(write.slot, write.bucket.owners)
-        missing = [
-            owner
-            for owner in owners
-            if owner != me and (owner not in held or link_to(owner) is not held[owner])
-        ]
+        me, link_to, copies = self._view.me, self._link_to, write.copies
+        owners = self._view.owners(write.slot, bucket.owners)
+        missing: list[bytes] = []
+        for owner in owners:
+            if owner == me:
+                continue
+            link = link_to(owner)
+            held_by = copies.get(owner, _NOT_SENT)
+            if link is None or held_by is not link:
+                missing.append(owner)
+                if link is not None and held_by is not None:
+                    self._send(write, owner, link)
         if not missing:
             self._end(write, (me, *(owner for owner in owners if owner != me)))
             return
-        for owner in missing:
-            if owner not in write.waiting and link_to(owner) is not None:
-                self._send(write, owner)
-        mode = write.bucket.settings.write
+        mode = bucket.settings.write
         if mode != "all" and len(owners) - len(missing) >= ENOUGH[mode]:
             self._stand(write, [owner for owner in owners if owner not in missing])
         elif self._now() >= write.began + COPY_TIMEOUT_S:
@@ -204,31 +212,31 @@ class Writes:
         self, write: Write, owners: tuple[bytes, ...], missing: list[bytes]
     ) -> None:
         """Let the next-ranked nodes hold it in place of owners that are late."""
-        me, link_to, held = self._view.me, self._link_to, write.held
+        me, link_to, copies = self._view.me, self._link_to, write.copies
         others = [
             node_key
             for node_key in self._view.placement.ranked(write.slot)
             if node_key not in owners and node_key != me
         ]
-        standing = [it for it in others if it in held and link_to(it) is held[it]]
+        standing = [it for it in others if copies.get(it) and copies[it] is link_to(it)]
         if len(standing) >= len(missing):
             for owner in missing:
                 self._behind(write.bucket, owner, write.slot)
             holding = (it for it in owners if it != me and it not in missing)
             self._end(write, (me, *holding, *standing))
             return
-        asked = [it for it in others if it in write.waiting]
+        asked = [it for it in others if copies.get(it, _NOT_SENT) is None]
         for node_key in others:
             if len(standing) + len(asked) >= len(missing):
                 break
             if node_key not in standing and node_key not in asked:
-                if link_to(node_key) is not None:
-                    self._send(write, node_key)
+                link = link_to(node_key)
+                if link is not None:
+                    self._send(write, node_key, link)
                     asked.append(node_key)
 
-    def _send(self, write: Write, node_key: bytes) -> None:
-        write.waiting.add(node_key)
-        link = self._link_to(node_key)
+    def _send(self, write: Write, node_key: bytes, link: object) -> None:
+        write.copies[node_key] = None
         copy = Copy(
             write.bucket.settings.name,
             write.key,
@@ -241,10 +249,12 @@ class Writes:
         def answered(answer: Answer | None) -> None:
             if write not in self._under_way:
                 return
-            write.waiting.discard(node_key)
             if isinstance(answer, Done):
-                write.held[node_key] = link
-            elif isinstance(answer, Refused) and answer.reason == UNKNOWN_BUCKET:
+                write.copies[node_key] = link
+                self._advance(write)
+                return
+            write.copies.pop(node_key, None)
+            if isinstance(answer, Refused) and answer.reason == UNKNOWN_BUCKET:
                 # It has not heard of the bucket yet; links keep the order.
                 self._ask(node_key, self._buckets(), COPY_TIMEOUT_S, lambda _: None)
             elif isinstance(answer, Refused) and answer.reason == PROMISED:
@@ -275,7 +285,7 @@ class Writes:
         else:
             # It is here in any case, and owners may lack it.
             for owner in self._view.owners(write.slot, write.bucket.owners):
-                if owner != self._view.me and owner not in write.held:
+                if owner != self._view.me and not write.copies.get(owner):
                     self._behind(write.bucket, owner, write.slot)
             if not write.stands:
                 self._keep(write)

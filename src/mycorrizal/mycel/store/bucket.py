@@ -96,8 +96,9 @@ class Bucket(SlotTable):
 
     def entry(self, slot: int, key: bytes, now: float) -> Entry | None:
         """As `get`, but the whole entry, which may be a tombstone (a miss)."""
-        self.get(slot, key, now)
-        return self.peek(slot, key, now)
+        if self.get(slot, key, now) is None:
+            return self.peek(slot, key, now)
+        return self._tables[slot][key]
 
     # -- writing --------------------------------------------------------------
 
