@@ -18,16 +18,17 @@ from twisted.python.failure import Failure
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.nodosum import effects as do
-from mycorrizal.nodosum.admission import Admission
+from mycorrizal.nodosum.admission import RUNS_ALONE, Admission
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.clients import Clients
 from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.contacts import Contacts
 from mycorrizal.nodosum.control import Control
 from mycorrizal.nodosum.endpoints import client_endpoint
+from mycorrizal.nodosum.farewells import LinkEnd
 from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
 from mycorrizal.nodosum.link import Link, Route
-from mycorrizal.nodosum.membership import LinkEnd, Membership
+from mycorrizal.nodosum.membership import Membership
 from mycorrizal.nodosum.peer import MemberEvent, Peer, SupportsLink
 from mycorrizal.nodosum.protocol import (
     HelloProtocol,
@@ -41,8 +42,6 @@ from mycorrizal.nodosum.wire.version import NO_TICKET, Role
 from mycorrizal.recorder import Recorder
 from mycorrizal.runtime import Entropy, Runtime, Timer
 
-#: What a node with ``--single`` has against others.
-RUNS_ALONE = "it runs alone (--single)"
 #: How often the cores look at the clock.
 TICK_S = 0.1
 
@@ -55,6 +54,7 @@ class MeshListener(Interface):
     def member_changed(self, event: MemberEvent) -> None: ...
     def id_taken(self, other: str) -> None: ...
     def reincarnated(self, incarnation: int) -> None: ...
+    def turned_away(self, wait_s: float, other: str) -> None: ...
     def ticked(self, now: float) -> None: ...
 
 
@@ -221,6 +221,8 @@ class Mesh:
                 self._listener.id_taken(other)
             case do.Reincarnate(incarnation):
                 self._listener.reincarnated(incarnation)
+            case do.ComeLater(wait_s, other):
+                self._listener.turned_away(wait_s, other)
             case _:
                 assert_never(effect)
 
@@ -235,6 +237,8 @@ class Mesh:
         else:
             link.goodbye(reason, detail, text)
             protocol.close()
+        if reason is Goodbye.RESTARTED:
+            self.admission.turned_away(protocol, text)
 
     def _link_up(self, peer: Peer, link: Link) -> None:
         protocol = self._protocols.get(link)
@@ -387,8 +391,7 @@ class Mesh:
         self.control.forget(link)
         end = self._ends.pop(link, None)
         if link.remote.role is Role.NODE and not self._config.single:
-            now = self.runtime.now()
-            self.perform(self.membership.link_closed(link, end, now))
+            self.perform(self.membership.link_closed(link, end, self.runtime.now()))
 
 
 def _real(link: SupportsLink) -> Link:
