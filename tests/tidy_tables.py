@@ -154,6 +154,6 @@ TWISTED_NAMES = frozenset(
     startListening startProducing startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
     stopProtocol stopReading stopService stringReceived unregisterProducer
-    writeConnectionLost writeSequence
+    writeConnectionLost writeMessage writeSequence
     """.split()
 )
