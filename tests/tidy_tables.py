@@ -13,6 +13,7 @@ LEVELS = {
     "mycorrizal.clock": 0,
     "mycorrizal.histogram": 0,
     "mycorrizal.recorder": 0,
+    "mycorrizal.restarts": 0,
     "mycorrizal.watchdog": 0,
     "mycorrizal.nodosum": 1,
     "mycorrizal.mycel": 2,
@@ -155,6 +156,6 @@ TWISTED_NAMES = frozenset(
     startListening startProducing startProtocol startReading startService startTLS
     stopConnecting stopConsuming stopFactory stopListening stopProducing
     stopProtocol stopReading stopService stringReceived unregisterProducer
-    writeConnectionLost writeSequence
+    writeConnectionLost writeMessage writeSequence
     """.split()
 )

@@ -40,10 +40,12 @@ class Kind(Enum):
     STALLED = "stalled"
     DRAIN = "drain"
     BUCKET = "bucket"
+    ADMIN = "admin"
+    DENIED = "denied"
 
 
 #: Events that a person should see, and those that are trouble.
-WARNINGS: Final = frozenset({Kind.SUSPECTED, Kind.REFUSED, Kind.STALLED})
+WARNINGS: Final = frozenset({Kind.SUSPECTED, Kind.REFUSED, Kind.STALLED, Kind.DENIED})
 ERRORS: Final = frozenset({Kind.DIED, Kind.CONFLICT})
 
 

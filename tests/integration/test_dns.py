@@ -13,6 +13,8 @@ import pytest_twisted
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.discovery import DnsSdDiscovery
+from mycorrizal.nodosum.discovery.dns_client import DnsClient
+from mycorrizal.nodosum.discovery.dns_records import Kind, Question
 from mycorrizal.nodosum.discovery.dns_sd import ROUND_S_MIN
 from mycorrizal.runtime import Runtime
 from tests.integration.name_servers import (
@@ -81,6 +83,31 @@ async def test_eighty_instances(crew: Crew, start: Start) -> None:
     server = start(crew, records)
     found = await look(server, "_mesh._tcp")
     assert sorted(found) == [("127.0.0.1", 7000 + n) for n in numbers]
+
+
+class UdpOnly:
+    """The reactor, by which nobody can be asked by TCP."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def __getattr__(self, name: str) -> Any:
+        assert name != "connectTCP", "asked by TCP"
+        return getattr(self._reactor, name)
+
+
+@SERVERS
+@pytest_twisted.ensureDeferred
+async def test_a_kilobyte_by_udp(crew: Crew, start: Start) -> None:
+    """What fits a datagram with EDNS is not asked for again by TCP (F45)."""
+    from twisted.internet import reactor
+
+    server = start(crew, [service("_srv._tcp", n, 7000 + n) for n in range(1, 26)])
+    name = (b"_srv", b"_tcp", *(label.encode() for label in ZONE.split(".")))
+    client = DnsClient(Runtime(UdpOnly(reactor)), (server.address,))
+    reply = await client.ask(Question(name, Kind.SRV))
+    assert len(reply.answers) == 25
+    assert not reply.truncated
 
 
 @ZONE_SERVERS

@@ -15,8 +15,8 @@ from mycorrizal.clock import HybridClock
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.control import PEERS_BYTES_MAX, Control
 from mycorrizal.nodosum.effects import CloseLink, Effect, SendSystem
+from mycorrizal.nodosum.farewells import LinkEnd
 from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.membership import LinkEnd
 from mycorrizal.nodosum.messages import (
     ClientWelcome,
     PeerEntry,

@@ -17,6 +17,7 @@ from mycorrizal.nodosum.effects import (
     SendPing,
     SendSystem,
 )
+from mycorrizal.nodosum.farewells import LinkEnd
 from mycorrizal.nodosum.inquiries import (
     ANSWER_S,
     FRESH_S,
@@ -29,7 +30,6 @@ from mycorrizal.nodosum.inquiries import (
     SILENT,
     UNANSWERED_MAX,
 )
-from mycorrizal.nodosum.membership import LinkEnd
 from mycorrizal.nodosum.messages import PeerEntry, Probe, Probed
 from mycorrizal.nodosum.peer import MemberDied, MemberJoined, Peer, PeerState
 from mycorrizal.nodosum.wire.limits import Goodbye

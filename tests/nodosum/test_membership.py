@@ -21,13 +21,13 @@ from mycorrizal.nodosum.effects import (
     SendPing,
     SendWelcome,
 )
+from mycorrizal.nodosum.farewells import LinkEnd
 from mycorrizal.nodosum.greeting import Greeted
 from mycorrizal.nodosum.membership import (
     DEAD_REMEMBERED_S,
     DIAL_PATIENCE_S,
     LEFT_REMEMBERED_S,
     PEERS_MAX,
-    LinkEnd,
     Membership,
 )
 from mycorrizal.nodosum.messages import PeerEntry

@@ -19,7 +19,8 @@ from mycorrizal.nodosum.acl import (
 )
 from mycorrizal.nodosum.admission import CHOICE_TIMEOUT_S
 from mycorrizal.nodosum.config import Address, NodosumConfig
-from mycorrizal.nodosum.membership import LinkEnd, Me, Membership
+from mycorrizal.nodosum.farewells import LinkEnd
+from mycorrizal.nodosum.membership import Me, Membership
 from mycorrizal.nodosum.messages import PeerEntry, Welcome
 from mycorrizal.nodosum.peer import MemberEvent, Peer, PeerState
 
@@ -109,6 +110,7 @@ class Resident:
         self.alive = True
         self.events: list[MemberEvent] = []
         self.ids_taken: list[str] = []
+        self.told_to_wait: list[tuple[float, str]] = []
         self.own: list[Address] = []
         #: Calls of the layer above: a link went up, or down.
         self.told: list[tuple[str, Peer]] = []
@@ -163,6 +165,8 @@ class Resident:
                 self.own.append(address)
             case do.IdTaken(other):
                 self.ids_taken.append(other)
+            case do.ComeLater(wait_s, other):
+                self.told_to_wait.append((wait_s, other))
             case do.Reincarnate(incarnation):
                 self.core.me.incarnation = incarnation
                 for link in self.town.links_of(self):

@@ -229,7 +229,7 @@ class MycelService(Service):
     def _tick(self) -> None:
         self._timer = self.runtime.call_later(TICK_S, self._tick)
         now = self.runtime.now()
-        if not self.nodosum.listening.pending and self.nodosum.first_round_over(now):
+        if self.nodosum.arrival.first_round_over(now):
             self.moves.begin()
         if self.buckets.sweep(now, SWEEP_MAX):
             self._timer.cancel()

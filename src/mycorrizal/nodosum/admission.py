@@ -26,6 +26,8 @@ from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.recorder import Kind, Recorder
 from mycorrizal.runtime import Runtime
 
+#: What a node with ``--single`` has against others.
+RUNS_ALONE = "it runs alone (--single)"
 #: How long an authenticated link may wait to be chosen.
 CHOICE_TIMEOUT_S = 5.0
 
@@ -176,6 +178,11 @@ class Admission:
         """Say why a node does not want us."""
         place = format_address(protocol.dialled or protocol.address)
         self._say(protocol, "{place} refused us: {reason}", place, reason)
+
+    def turned_away(self, protocol: LinkProtocol, reason: str) -> None:
+        """A node comes again and again, and has to wait."""
+        place = format_address(protocol.dialled or protocol.address)
+        self._say(protocol, "Refused {place}: {reason}", place, reason)
 
     def broken(self, protocol: LinkProtocol, error: RemoteProtocolError) -> None:
         """A connection broke the protocol."""

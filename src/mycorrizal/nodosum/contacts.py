@@ -71,6 +71,7 @@ class Contacts:
 
     def __init__(self, *, hello: bool, random: Callable[[], float]) -> None:
         self.by_address: dict[Address, Contact] = {}
+        self._rests_until = float("-inf")
         self._hello = hello
         self._random = random
 
@@ -86,7 +87,15 @@ class Contacts:
         for address in named:
             if address in self.by_address or len(self.by_address) >= CONTACTS_MAX:
                 continue
-            self.by_address[address] = Contact(address, now, now)
+            since = max(now, self._rests_until)
+            self.by_address[address] = Contact(address, since, since)
+
+    def begin_anew(self, at: float) -> None:
+        """Ask nobody before that time, and then everybody for the first time."""
+        self._rests_until = at
+        for contact in self.by_address.values():
+            contact.first_at = contact.next_at = at
+            contact.phase, contact.failures = Phase.RESTING, 0
 
     def found(self, address: Address, node_key: bytes) -> None:
         """A node proved itself at this address."""
@@ -135,6 +144,8 @@ class Contacts:
     def tick(self, now: float, peers: dict[bytes, Peer]) -> tuple[Effect, ...]:
         """Time has passed; call this several times a second."""
         effects: list[Effect] = []
+        if now < self._rests_until:
+            return ()
         for contact in self.by_address.values():
             if contact.phase is Phase.KNOWN:
                 peer = peers.get(contact.node_key or b"")

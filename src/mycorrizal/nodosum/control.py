@@ -13,8 +13,9 @@ from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.acl import node_key_of
 from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.effects import Effect
+from mycorrizal.nodosum.farewells import LinkEnd
 from mycorrizal.nodosum.link import Link
-from mycorrizal.nodosum.membership import LinkEnd, Membership
+from mycorrizal.nodosum.membership import Membership
 from mycorrizal.nodosum.messages import (
     ClientWelcome,
     PeerEntry,

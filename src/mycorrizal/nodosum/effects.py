@@ -127,6 +127,18 @@ class Reincarnate:
     incarnation: int
 
 
+@attrs.frozen
+class ComeLater:
+    """
+    This node comes again and again, and is let in by nobody for a while.
+
+    :ivar other: Who said so, ``HOST:PORT``.
+    """
+
+    wait_s: float
+    other: str
+
+
 Effect = (
     SendHello
     | Dial
@@ -141,4 +153,5 @@ Effect = (
     | FoundOwnAddress
     | IdTaken
     | Reincarnate
+    | ComeLater
 )

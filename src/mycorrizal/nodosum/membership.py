@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from mycorrizal.nodosum import choice, liveness, redialling
-from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
+from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.effects import (
     CloseLink,
     Dial,
     Effect,
     FoundOwnAddress,
-    IdTaken,
     LinkDown,
     LinkUp,
     Notify,
-    Reincarnate,
     SendPeers,
     SendPing,
     SendWelcome,
 )
+from mycorrizal.nodosum.farewells import Farewells, LinkEnd, turn_away
 from mycorrizal.nodosum.gossip import Gossip
 from mycorrizal.nodosum.greeting import Greeted
 from mycorrizal.nodosum.health import LocalHealth
@@ -39,10 +38,8 @@ from mycorrizal.nodosum.peer import (
     SupportsLink,
     distinct,
 )
-from mycorrizal.nodosum.wire.limits import (
-    INCARNATION_MAX,
-    Goodbye,
-)
+from mycorrizal.nodosum.returns import Mark, Returns
+from mycorrizal.nodosum.wire.limits import Goodbye
 
 #: How long the side that should dial is waited for.
 DIAL_PATIENCE_S = 3.0
@@ -71,20 +68,13 @@ class Me:
     established: bool = False
 
 
-@attrs.frozen
-class LinkEnd:
-    """How a link ended in good order: the GOODBYE that came."""
-
-    reason: Goodbye
-    detail: int = 0
-    text: str = ""
-
-
 class Membership:
     """
     The table of peers and the rules that change it.
 
     :param random: Returns a float in [0, 1), for jitter.
+    :ivar returns: Who joined a short while ago, and from where.
+    :ivar farewells: What others have said to this node at the end.
     """
 
     def __init__(
@@ -95,6 +85,8 @@ class Membership:
         self._config = config
         self.health = LocalHealth()
         self.inquiries = Inquiries(self.peers, config, self.health, random)
+        self.returns = Returns()
+        self.farewells = Farewells(me, self.peers)
         self._gossip = Gossip(random)
         self._random = random
         self._tokens = 0
@@ -115,6 +107,8 @@ class Membership:
         """A node at the other end of a link has proved itself."""
         if link.node_key == self.me.node_key:
             return self._met_ourselves(link)
+        if now < self.farewells.waits_until:
+            return (CloseLink(link, Goodbye.LEAVING),)
         peer = self._remember(link.node_key, link.incarnation, now)
         if peer is None:
             return (CloseLink(link),)
@@ -161,6 +155,14 @@ class Membership:
     ) -> tuple[Effect, ...]:
         reborn = peer.member and peer.life != link.incarnation
         events = peer.step(PeerInput.DIED, now) if reborn else ()
+        if peer.life != link.incarnation:
+            marks: tuple[Mark, ...] = peer.node_key, *distinct(welcome.addresses)
+            named = link.incarnation == peer.named
+            wait_s = self.returns.arrived(marks, now, welcome=named)
+            if wait_s:
+                lives = self.returns.lives(marks)
+                away = turn_away(self.peers, peer, link, wait_s, lives)
+                return (*away, *map(Notify, events))
         redialling.linked(peer, link.incarnation, now)
         peer.up, peer.life = True, link.incarnation
         peer.node_id, peer.host = welcome.node_id, welcome.host
@@ -198,7 +200,7 @@ class Membership:
 
         :param end: What GOODBYE said; None: it broke.
         """
-        told = () if end is None else self._told(link, end)
+        told = () if end is None else self.farewells.told(link, end, now)
         peer = self.peers.get(link.node_key)
         if peer is None:
             return told
@@ -226,17 +228,6 @@ class Membership:
         peer.up = False
         return (*told, *down, *map(Notify, events), *self._newcomer_wins(peer, now))
 
-    def _told(self, link: SupportsLink, end: LinkEnd) -> tuple[Effect, ...]:
-        if end.reason is Goodbye.DUPLICATE_ID:
-            return (IdTaken(end.text or format_address(link.address)),)
-        if end.reason is Goodbye.STALE_INCARNATION:
-            # Else it was said to an earlier life of ours, or is no number.
-            if self.me.incarnation < end.detail < INCARNATION_MAX:
-                return (Reincarnate(end.detail + 1),)
-        if end.reason is Goodbye.SELF and link.dialled is not None:
-            return (FoundOwnAddress(link.dialled),)
-        return ()
-
     def _newcomer_wins(self, peer: Peer, now: float) -> tuple[Effect, ...]:
         contest, peer.contest = peer.contest, None
         if contest is None:
@@ -257,6 +248,8 @@ class Membership:
             if greeted.incarnation == self.me.incarnation:
                 return (FoundOwnAddress(address),) if greeted.asked else ()
             return (Dial(address),) if greeted.asked else ()
+        if now < self.farewells.waits_until:
+            return ()
         peer = self._remember(greeted.node_key, greeted.incarnation, now)
         if peer is None or peer.link is not None or peer.dialling:
             return ()
@@ -275,7 +268,10 @@ class Membership:
             if entry.node_key == self.me.node_key or full:
                 continue
             peer = self._remember(entry.node_key, entry.incarnation, now)
-            if peer is None or peer.link is not None or not entry.addresses:
+            if peer is None:
+                continue
+            peer.named = max(entry.incarnation, peer.named or 0)
+            if peer.link is not None or not entry.addresses:
                 continue
             if entry.incarnation < peer.incarnation:
                 continue
@@ -341,6 +337,7 @@ class Membership:
             self._pinged_at = now
             self.health.clean()
             effects += self._gossip.tick(self.members(), now)
+        effects += self.farewells.tick(now)
         self.inquiries.forget(now)
         for peer in list(self.peers.values()):
             contest = peer.contest
@@ -365,12 +362,7 @@ class Membership:
 
     def leave(self) -> tuple[Effect, ...]:
         """Say goodbye to everybody."""
-        return tuple(
-            CloseLink(link, Goodbye.LEAVING)
-            for peer in self.peers.values()
-            for link in (peer.link, *peer.waiting)
-            if link is not None
-        )
+        return self.farewells.leave()
 
     # -- the table ------------------------------------------------------------
 

@@ -15,17 +15,18 @@ from twisted.internet.defer import Deferred
 
 from mycorrizal.clock import HybridClock
 from mycorrizal.nodosum import effects as do
-from mycorrizal.nodosum.admission import Admission
+from mycorrizal.nodosum.admission import RUNS_ALONE, Admission
 from mycorrizal.nodosum.applications import Applications
 from mycorrizal.nodosum.clients import Clients
 from mycorrizal.nodosum.config import Address, NodosumConfig
 from mycorrizal.nodosum.contacts import Contacts
 from mycorrizal.nodosum.control import Control
 from mycorrizal.nodosum.dialling import Dialling
+from mycorrizal.nodosum.farewells import LinkEnd
 from mycorrizal.nodosum.greeting import Greeted, Greeting, Reply
 from mycorrizal.nodosum.lateness import TICK_S
 from mycorrizal.nodosum.link import Link, Route
-from mycorrizal.nodosum.membership import LinkEnd, Membership
+from mycorrizal.nodosum.membership import Membership
 from mycorrizal.nodosum.peer import MemberEvent, Peer, SupportsLink
 from mycorrizal.nodosum.protocol import (
     HelloProtocol,
@@ -40,9 +41,6 @@ from mycorrizal.nodosum.wire.version import NO_TICKET, Role
 from mycorrizal.recorder import Recorder
 from mycorrizal.runtime import Entropy, Runtime, Timer
 
-#: What a node with ``--single`` has against others.
-RUNS_ALONE = "it runs alone (--single)"
-
 
 class MeshListener(Interface):
     """Who is told of links and members."""
@@ -52,6 +50,7 @@ class MeshListener(Interface):
     def member_changed(self, event: MemberEvent) -> None: ...
     def id_taken(self, other: str) -> None: ...
     def reincarnated(self, incarnation: int) -> None: ...
+    def turned_away(self, wait_s: float, other: str) -> None: ...
     def ticked(self, now: float) -> None: ...
 
 
@@ -220,6 +219,8 @@ class Mesh:
                 self._listener.id_taken(other)
             case do.Reincarnate(incarnation):
                 self._listener.reincarnated(incarnation)
+            case do.ComeLater(wait_s, other):
+                self._listener.turned_away(wait_s, other)
             case _:
                 assert_never(effect)
 
@@ -234,6 +235,8 @@ class Mesh:
         else:
             link.goodbye(reason, detail, text)
             protocol.close()
+        if reason is Goodbye.RESTARTED:
+            self.admission.turned_away(protocol, text)
 
     def _link_up(self, peer: Peer, link: Link) -> None:
         protocol = self.protocols.get(link)
@@ -385,8 +388,7 @@ class Mesh:
         self.renewals.link_closed(link)
         end = self._ends.pop(link, None)
         if link.remote.role is Role.NODE and not self._config.single:
-            now = self.runtime.now()
-            self.perform(self.membership.link_closed(link, end, now))
+            self.perform(self.membership.link_closed(link, end, self.runtime.now()))
 
 
 def _real(link: SupportsLink) -> Link:

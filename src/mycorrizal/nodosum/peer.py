@@ -169,6 +169,7 @@ class Peer:
     :ivar node_id: None until it has welcomed us.
     :ivar since: When its state last changed, monotonic.
     :ivar life: The incarnation that was last a member.
+    :ivar named: The highest that another member has told us of.
     :ivar link: The one link that carries its frames.
     :ivar up: Whether both WELCOMEs went over `link`.
     :ivar waiting: Authenticated links that the other side must choose from.
@@ -192,6 +193,7 @@ class Peer:
     state: PeerState = PeerState.JOINING
     leaving: bool = False
     life: int | None = None
+    named: int | None = None
     link: SupportsLink | None = None
     up: bool = False
     waiting: list[SupportsLink] = attrs.field(factory=list)

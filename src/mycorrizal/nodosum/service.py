@@ -27,8 +27,8 @@ from mycorrizal.errors import (
 )
 from mycorrizal.nodosum.acl import cluster_tag, node_key_of
 from mycorrizal.nodosum.applications import Applications
+from mycorrizal.nodosum.arrival import Arrival
 from mycorrizal.nodosum.config import Address, NodosumConfig, format_address
-from mycorrizal.nodosum.contacts import FIRST_ROUND_S
 from mycorrizal.nodosum.discovery import Announcement, IDiscovery, StaticDiscovery
 from mycorrizal.nodosum.discovery.pacing import pause
 from mycorrizal.nodosum.link import Link
@@ -63,6 +63,7 @@ class NodosumService(MultiService):
     :param host: Names the machine.
     :param version: Of the software, shown to others.
     :ivar rounds: The ways of discovery.
+    :ivar arrival: How this node comes in.
     :ivar recorder: Keeps what happens to this node.
     :ivar listening: Whether our ports are open, and `address` is known.
     :ivar tables_held: Whether a linked member's tables are here; the layer
@@ -113,13 +114,15 @@ class NodosumService(MultiService):
         self._version = version
         self.tls = tls
         self._ports: Ports | None = None
-        self._began_at = 0.0
         self._paused: Deferred[None] = succeed(None)
         #: By an object that stands for each subscription.
         self._subscribers: dict[object, Callable[[MemberEvent], object]] = {}
         self._link_listeners: list[LinkListener] = []
         self.mesh = self._make_mesh()
         self.rounds = Rounds(runtime, self._found)
+        self.arrival = Arrival(
+            self.membership, self.mesh.contacts, self.rounds, config.ready_timeout_s
+        )
 
     def _make_mesh(self) -> Mesh:
         return Mesh(
@@ -251,7 +254,7 @@ class NodosumService(MultiService):
         self.address = self._ports.address
         self.me.address = self.node.address
         self.applications.running = True
-        self._began_at = self.runtime.now()
+        self.arrival.begin(self.runtime.now())
         self.witness.started(format_address(self.address), self._version)
         self.listening.succeeded()
         self.mesh.start(self.address)
@@ -354,44 +357,29 @@ class NodosumService(MultiService):
         self.incarnation_changed(incarnation)
         self.mesh.reincarnate(incarnation)
 
+    def turned_away(self, wait_s: float, other: str) -> None:
+        """We come again and again, and are let in by nobody for a while."""
+        self.arrival.begin_anew(self.runtime.now() + wait_s)
+        sentence = (
+            "{other} has seen a node come from here again and again, each time soon "
+            "after the last: this node waits {wait_s:.1f} s before it joins"
+        )
+        self._log.warn(sentence, other=other, wait_s=wait_s)
+        text = sentence.format(other=other, wait_s=wait_s)
+        self.recorder.note(Kind.REFUSED, text, address=other, wait_s=wait_s)
+
     def ticked(self, now: float) -> None:
         """Time has passed."""
         self.witness.look(self.membership.peers.values())
         if self.readiness.pending:
             self._check_ready(now)
 
-    def first_round_over(self, now: float) -> bool:
-        """
-        Whether each discovered address, and each node that those named, has
-        linked or had its chance; at the latest 3 s after the start.
-        """
-        if now - self._began_at >= FIRST_ROUND_S:
-            return True
-        contacts, peers = self.mesh.contacts, self.membership.peers
-        return self.rounds.complete and contacts.settled(now, peers, lambda _: True)
-
     def _check_ready(self, now: float) -> None:
-        late = now - self._began_at >= self.config.ready_timeout_s
-        peers, contacts = self.membership.peers, self.mesh.contacts
-        linked = any(peer.up for peer in peers.values())
-        # Who has found one member is told of all others.
-        if not self.rounds.complete and not linked:
-            if late:
-                problem = self.rounds.problem
-                timeout_s = self.config.ready_timeout_s
-                not_ready = NotReady(f"not ready within {timeout_s:g} s: {problem}")
-                self.readiness.failed(Failure(not_ready))
-            return
-        if not contacts.settled(now, peers, self.tables_held) and not late:
-            return
-        refusals = contacts.refusals()
-        if refusals and not linked:
-            address, reason = refusals[0]
-            error = AuthenticationError(
-                f"{format_address(address)} refused us: {reason}; every node needs "
-                "the same --secret-file, --cluster-name and --tls, and no --single"
-            )
-            self.readiness.failed(Failure(error))
+        try:
+            if not self.arrival.ready(now, self.tables_held):
+                return
+        except (AuthenticationError, NotReady):
+            self.readiness.failed(Failure())
             return
         self.me.established = True
         self.recorder.note(Kind.READY, "This node is ready")

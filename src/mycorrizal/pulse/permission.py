@@ -1,18 +1,16 @@
 # -*- test-case-name: tests.pulse.test_permission -*-
 """
-Which grant each question of Pulse needs, and a line in the log for whoever
-changes something.
+Which grant each question of Pulse needs.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from twisted.logger import Logger
-
 from mycorrizal.errors import NotGranted
 from mycorrizal.nodosum import Grant, KeyRing, Link, Principal, format_address
 from mycorrizal.nodosum.wire.version import Role
+from mycorrizal.pulse.audit import Audit, Deed
 from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cluster_answers import asked_of_all
 from mycorrizal.pulse.cluster_messages import (
@@ -45,9 +43,6 @@ from mycorrizal.pulse.messages import (
 from mycorrizal.pulse.selftest import BUCKET_PREFIX
 from mycorrizal.runtime import Runtime
 
-#: A client that goes on asking for what it may not do fills no log.
-REFUSALS_LOG_S: Final = 1.0
-
 #: What is asked of a bucket, and the action that it is.
 _OF_BUCKETS: Final[dict[type, str]] = {
     AskGet: "READ",
@@ -63,8 +58,10 @@ _OF_BUCKETS: Final[dict[type, str]] = {
     AskDrop: "ADMIN",
 }
 _OF_STATUS: Final = (AskStatus, AskPing, AskVitals, Echo)
-#: What changes more than a value.
-_ADMIN: Final = ("ADMIN", "LEAVE", "SEND")
+#: What changes more than a value; of a message nothing is left that one could look at
+#: later.
+_KEPT: Final = ("ADMIN", "LEAVE")
+_LOGGED: Final = (*_KEPT, "SEND")
 
 
 def needed(question: Question) -> Grant:
@@ -105,58 +102,41 @@ class Permission:
     Who asks is told by the key that its connection has proved, never by what
     it says; and what it may do by the keys that are live now, so that a grant
     that is taken away is gone for connections that are there, too.
+
+    :param audit: Is told of those who change something, or may not.
     """
 
-    _log = Logger()
-
-    def __init__(self, runtime: Runtime, keys: KeyRing) -> None:
+    def __init__(self, runtime: Runtime, keys: KeyRing, audit: Audit) -> None:
         self._runtime = runtime
         self._keys = keys
-        self._quiet_until = 0.0
-        self._left_out = 0
+        self._audit = audit
 
-    def check(self, question: Question, link: Link) -> None:
+    def check(self, question: Question, link: Link) -> Deed | None:
         """
         Let a question pass, or not.
 
+        :return: What it changes, if the audit wants to know how that ends.
         :raises NotGranted: Its client has no grant for it.
         :raises LocalProtocolError: Nobody may ask that.
         """
         wanted = needed(question)
-        key = link.remote.key
+        key, granted = link.remote.key, True
         if link.remote.role is Role.NODE:
             # A full member; what it passes on for a client it has checked.
             who = f"node {link.peer_id} (key {key.fingerprint})"
         else:
             principal = self._keys.principal(key.key_id)
             who = str(principal or Principal("", key.fingerprint, ()))
-            if principal is None or not principal.may(wanted):
-                self._refused(who, wanted, link)
-                raise NotGranted(who, str(wanted))
-        if wanted.action in _ADMIN:
-            self._log.info(
-                "{who} at {place} asks for {what} of {resource!r}",
-                who=who,
-                place=format_address(link.address),
-                what=_deed(question),
-                resource=wanted.resource,
-            )
-
-    def _refused(self, who: str, wanted: Grant, link: Link) -> None:
-        now = self._runtime.now()
-        if now < self._quiet_until:
-            self._left_out += 1
-            return
-        self._quiet_until = now + REFUSALS_LOG_S
-        more = f" (and {self._left_out} more)" if self._left_out else ""
-        self._left_out = 0
-        self._log.warn(
-            "Denied {who} at {place} what needs {wanted!r}{more}",
-            who=who,
-            place=format_address(link.address),
-            wanted=str(wanted),
-            more=more,
-        )
+            granted = principal is not None and principal.may(wanted)
+        if granted and wanted.action not in _LOGGED:
+            return None
+        place = format_address(link.address)
+        deed = Deed(who, place, _deed(question), wanted.resource)
+        if not granted:
+            self._audit.denied(deed, str(wanted), self._runtime.now())
+            raise NotGranted(who, str(wanted))
+        self._audit.begun(deed)
+        return deed if wanted.action in _KEPT else None
 
 
 def _deed(question: Question) -> str:

@@ -23,6 +23,7 @@ from mycorrizal.nodosum import (
     NodosumService,
     Peer,
 )
+from mycorrizal.pulse.audit import Audit
 from mycorrizal.pulse.bench_messages import AskBench
 from mycorrizal.pulse.cache_answers import answer_about_cache
 from mycorrizal.pulse.cluster_answers import (
@@ -109,7 +110,9 @@ class PulseServer:
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._selftest = SelfTest(nodosum, mycel.cache)
-        self._permission = Permission(self._runtime, nodosum.config.keys)
+        self._audit = Audit(nodosum.recorder)
+        keys = nodosum.config.keys
+        self._permission = Permission(self._runtime, keys, self._audit)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -131,10 +134,12 @@ class PulseServer:
         answered.addCallback(self._reply, call_id, link)
 
     def _permitted(self, question: Question, call_id: int, link: Link) -> Any:
-        self._permission.check(question, link)
+        deed = self._permission.check(question, link)
         if isinstance(question, AskWatch):
             return self._watches.ask(question, call_id, link)
-        return self.answer(question)
+        if deed is None:
+            return self.answer(question)
+        return maybeDeferred(self.answer, question).addBoth(self._audit.ended, deed)
 
     def _reply(self, reply: Reply, call_id: int, link: Link) -> None:
         if link.closed:

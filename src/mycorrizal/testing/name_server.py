@@ -18,12 +18,15 @@ from mycorrizal.testing.host import Host
 PORT = 53
 #: A datagram without EDNS has so many bytes at most (RFC 1035, 4.2.1).
 UDP_BYTES_MAX = 512
+#: And with it, if the question says that it takes more.
+EDNS_BYTES_MAX = 4096
 #: Aliases that are followed in one answer.
 CNAMES_MAX = 16
 
 #: Where a message has its question, and what follows its name.
 _QUESTION = dns.Message.headerSize
-_AFTER_NAME_BYTES = 4
+_ARCOUNT_AT = 10
+_OPT = struct.Struct("!BHHBBHH")
 _POINTER_TO_QUESTION = b"\xc0\x0c"
 
 
@@ -76,7 +79,9 @@ class SimNameServer:
     :ivar with_additional: Whether answers with SRV carry addresses along.
     :ivar misbehave: If set, is asked for the datagrams or messages that go out
         instead: given the question, and the answer that would be right.
+    :ivar edns: Whether it knows EDNS; else it takes no notice of it.
     :ivar asked: Each question: the name and the number of its type.
+    :ivar by_tcp: How many of them came by TCP.
     """
 
     def __init__(self, host: Host, port: int = PORT) -> None:
@@ -84,7 +89,9 @@ class SimNameServer:
         self.ttl_s = 60
         self.with_additional = False
         self.misbehave: Callable[[dns.Message, bytes], Iterable[bytes]] | None = None
+        self.edns = True
         self.asked: list[tuple[str, int]] = []
+        self.by_tcp = 0
         self.address = (host.address, port)
         self._names = host.world.names
         factory = Factory.forProtocol(lambda: _Stream(self))
@@ -116,7 +123,14 @@ class SimNameServer:
             return []
         name = question.name.name.decode(errors="replace").lower()
         self.asked.append((name, question.type))
+        self.by_tcp += not bytes_max
+        options = [it for it in message.additional if it.type == dns.OPT]
+        takes = [it.cls for it in options if self.edns]
+        if takes and bytes_max:
+            bytes_max = max(bytes_max, min(EDNS_BYTES_MAX, *takes)) - _OPT.size
         answer = self._answer(message.id, query, name, question.type, bytes_max)
+        if takes:
+            answer = with_opt(answer)
         if self.misbehave is not None:
             return self.misbehave(message, answer)
         return [answer]
@@ -129,7 +143,7 @@ class SimNameServer:
         )
         # Labels may hold dots, which the text of a name does not show.
         reply.queries = [dns.Query(b"", kind)]
-        reply.queries[0].name = _Written(query[_QUESTION:-_AFTER_NAME_BYTES])
+        reply.queries[0].name = _Written(_first_name(query))
         own: dns.Name | str = _Written(_POINTER_TO_QUESTION)
         for _ in range(CNAMES_MAX):
             known = self._records_of(name)
@@ -172,6 +186,25 @@ def _headers(name: dns.Name | str, records: Iterable[Any]) -> list[dns.RRHeader]
             header.name = name
         found.append(header)
     return found
+
+
+def _first_name(query: bytes) -> bytes:
+    end = _QUESTION
+    while query[end]:
+        end += 1 + query[end]
+    return query[_QUESTION : end + 1]
+
+
+def with_opt(answer: bytes, extended_code: int = 0) -> bytes:
+    """
+    An answer with what EDNS adds to it.
+
+    :param extended_code: The upper bits of what went wrong.
+    """
+    (count,) = struct.unpack_from("!H", answer, _ARCOUNT_AT)
+    opt = _OPT.pack(0, dns.OPT, EDNS_BYTES_MAX, extended_code, 0, 0, 0)
+    more = struct.pack("!H", count + 1)
+    return answer[:_ARCOUNT_AT] + more + answer[_ARCOUNT_AT + 2 :] + opt
 
 
 def with_code(answer: bytes, code: int) -> bytes:

@@ -29,15 +29,23 @@ from mycorrizal.runtime import Runtime, Timer
 TIMEOUTS_S = (1.0, 2.0, 4.0)
 #: For a connection by TCP, and then for the answer on it.
 TCP_TIMEOUT_S = 3.0
-#: We promise nothing beyond 512 bytes; what is longer than this is cut.
+#: What we promise to take in a datagram, by EDNS (RFC 6891): what fits a packet on
+#: any way in IPv6, so that nothing is cut into fragments, which are often lost.
+EDNS_BYTES = 1232
+#: What is longer than this is cut.
 DATAGRAM_BYTES_MAX = 4096
+#: How long a server that answered only without EDNS is asked without.
+PLAIN_S = 600.0
 #: What a server may say, by the names that everybody knows (RFC 1035, 4.1.1).
 _CODES = {
     dns.EFORMAT: "FORMERR",
     dns.ESERVER: "SERVFAIL",
     dns.ENOTIMP: "NOTIMP",
     dns.EREFUSED: "REFUSED",
+    dns.EBADVERSION: "BADVERS",
 }
+#: What servers say that don't know EDNS (RFC 6891, 6.1.3 and 7).
+_NO_EDNS = (dns.EFORMAT, dns.ENOTIMP, dns.EBADVERSION)
 
 
 class DnsFailure(Exception):
@@ -56,13 +64,22 @@ class _Exchange:
     """
     One question to one server: what `twisted.names` calls a controller.
 
+    :param edns: Whether to say that we take more than 512 bytes by UDP.
     :ivar answer: Fires with the message, or fails with `DnsFailure`.
     :ivar timer: That of the protocol which asks.
     """
 
-    def __init__(self, runtime: Runtime, server: Address, question: Question) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        server: Address,
+        question: Question,
+        *,
+        edns: bool = False,
+    ) -> None:
         self.runtime = runtime
         self.server = server
+        self.edns = edns
         self.message_id = int.from_bytes(runtime.token_bytes(2), "big")
         self.answer: Deferred[dns.Message] = Deferred()
         self.timer: Timer | None = None
@@ -154,6 +171,13 @@ class _Asking(dns.DNSMixin):
 class _Datagrams(_Asking, dns.DNSDatagramProtocol):
     """The socket of one question."""
 
+    def writeMessage(self, message: dns.Message, address: Address) -> None:
+        if self._exchange.edns:
+            nothing = dns.UnknownRecord(b"", ttl=0)
+            opt = dns.RRHeader(b"", dns.OPT, EDNS_BYTES, ttl=0, payload=nothing)
+            message.additional = [opt]
+        super().writeMessage(message, address)
+
     def datagramReceived(self, data: bytes, addr: tuple[str, int]) -> None:
         server = self._exchange.server
         # The socket is connected; this is for what came just before that.  The
@@ -195,11 +219,14 @@ class DnsClient:
     def __init__(self, runtime: Runtime, servers: tuple[Address, ...] = ()) -> None:
         self.servers = servers
         self._runtime = runtime
+        #: Until when who is asked without EDNS, monotonic.
+        self._plain_until: dict[Address, float] = {}
 
     def use(self, servers: tuple[Address, ...]) -> None:
         """Ask these from now on; the order is kept if they are the same."""
         if sorted(servers) != sorted(self.servers):
             self.servers = servers
+            self._plain_until.clear()
 
     async def ask(self, question: Question) -> Reply:
         """
@@ -208,13 +235,20 @@ class DnsClient:
         :raises DnsFailure: None could.
         """
         failure = DnsFailure("no DNS server is known")
+        #: Something between us may let nothing through that has EDNS.
+        silent = set[Address]()
         for timeout_s in TIMEOUTS_S:
             for server in self.servers:
+                edns = server not in silent and self._may_use_edns(server)
                 try:
-                    reply = await self._ask(server, question, timeout_s)
+                    reply = await self._ask(server, question, timeout_s, edns)
                 except DnsFailure as error:
                     failure = error
+                    if error.silent:
+                        silent.add(server)
                     continue
+                if server in silent:
+                    self._needs_no_edns(server)
                 others = [other for other in self.servers if other != server]
                 self.servers = (server, *others)
                 return reply
@@ -222,11 +256,23 @@ class DnsClient:
                 break
         raise DnsFailure(f"{failure}, asked for {question}", silent=failure.silent)
 
+    def _may_use_edns(self, server: Address) -> bool:
+        return self._runtime.now() >= self._plain_until.get(server, 0.0)
+
+    def _needs_no_edns(self, server: Address) -> None:
+        """A server has answered what had no EDNS, and not what had."""
+        self._plain_until[server] = self._runtime.now() + PLAIN_S
+
     async def _ask(
-        self, server: Address, question: Question, timeout_s: float
+        self, server: Address, question: Question, timeout_s: float, edns: bool
     ) -> Reply:
-        exchange = _Exchange(self._runtime, server, question)
+        exchange = _Exchange(self._runtime, server, question, edns=edns)
         reply = await self._by_udp(exchange, timeout_s)
+        if edns and reply.rcode in _NO_EDNS:
+            plain = _Exchange(self._runtime, server, question)
+            reply = await self._by_udp(plain, timeout_s)
+            if reply.rcode not in _NO_EDNS:
+                self._needs_no_edns(server)
         if reply.truncated:
             reply = await self._by_tcp(_Exchange(self._runtime, server, question))
         if reply.truncated:

@@ -33,6 +33,8 @@ _IS_REPLY, _OPCODE, _TRUNCATED, _RCODE = 0x8000, 0x7800, 0x0200, 0x000F
 _POINTER = 0xC0
 
 _TXT = 16
+#: What EDNS adds to a message (RFC 6891): options, of which none matters here.
+_OPT = 41
 #: By type: bytes, then names, then bytes.  Names in others are not compressed.
 _LAYOUTS = {
     1: (4, 0, 0),  # A
@@ -174,7 +176,8 @@ class _Look:
                 self.name()
             self.at += after
         else:
-            _TYPE.pack_into(self.safe, type_at, OPAQUE)
+            if kind != _OPT:
+                _TYPE.pack_into(self.safe, type_at, OPAQUE)
             self.at = end
         if self.at != end:
             raise Malformed("a record has a wrong length")

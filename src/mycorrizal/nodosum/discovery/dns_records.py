@@ -97,7 +97,11 @@ class Record:
 
 @attrs.frozen
 class Reply:
-    """What a server answered, without the kinds of records that don't matter."""
+    """
+    What a server answered, without the kinds of records that don't matter.
+
+    :ivar rcode: With what EDNS adds to it (RFC 6891, 6.1.3).
+    """
 
     rcode: int
     truncated: bool
@@ -109,7 +113,11 @@ class Reply:
     def of(cls, message: dns.Message) -> Reply:
         """What a message says that was `guarded` before it was decoded."""
         sections = (message.answers, message.authority, message.additional)
-        return cls(message.rCode, bool(message.trunc), *map(_records, sections))
+        rcode: int = message.rCode
+        for header in message.additional:
+            if header.type == dns.OPT:
+                rcode |= header.ttl >> 24 << 4
+        return cls(rcode, bool(message.trunc), *map(_records, sections))
 
 
 def _records(headers: Iterable[dns.RRHeader]) -> tuple[Record, ...]:

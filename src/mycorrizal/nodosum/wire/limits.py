@@ -133,6 +133,7 @@ class Goodbye(IntEnum):
     SINGLE = 6
     BUSY = 7
     IDLE = 8
+    RESTARTED = 9
 
 
 class ErrorCode(IntEnum):
