@@ -21,6 +21,15 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
     (errors.NotRunning(), "the node is not running", {}),
     (errors.NotRunning("the cache"), "the cache is not running", {}),
     (errors.NotRunning("the node", "was stopped"), "the node was stopped", {}),
+    (
+        errors.Forked(),
+        (
+            "the node runs in the process that this one was forked from, and its "
+            "connections are not for this one; start this one anew instead of forking "
+            'it, as by multiprocessing.get_context("spawn")'
+        ),
+        {},
+    ),
     (errors.NotReady("not ready within 30 s: x"), "not ready within 30 s: x", {}),
     (
         errors.CannotListen("127.0.0.1:7001", "address already in use"),

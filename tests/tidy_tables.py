@@ -28,6 +28,7 @@ HOUSES = ("mycorrizal.mycel", "mycorrizal.cytoplasm", "mycorrizal.hypha")
 #: Modules that may import anything (paths below src/mycorrizal).
 SHELLS = (
     "__init__.py",
+    "forking.py",
     "keys.py",
     "log_lines.py",
     "reloading.py",

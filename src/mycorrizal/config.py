@@ -23,7 +23,13 @@ from mycorrizal.errors import ConfigError
 from mycorrizal.http_options import HttpEndpoint, read_http, read_http_hosts
 from mycorrizal.key_options import read_key_settings
 from mycorrizal.mycel import BucketSettings
-from mycorrizal.nodosum import Address, ConsulSettings, is_nowhere
+from mycorrizal.nodosum import (
+    Address,
+    ConsulSettings,
+    KeyRing,
+    NodosumConfig,
+    is_nowhere,
+)
 from mycorrizal.settings import (
     check_node_id,
     make_bucket,
@@ -360,3 +366,24 @@ def read_file(path: str) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         # TOMLDecodeError, UnicodeDecodeError, or a number of 5,000 digits.
         raise ConfigError("config", f"{path} is not valid TOML: {error}") from None
+
+
+def nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
+    """What the cluster layer wants to know of them."""
+    return NodosumConfig(
+        keys=keys,
+        listen=config.listen,
+        advertise=config.advertise,
+        static=config.static,
+        dns_sd=config.dns_sd,
+        dns_servers=config.dns_servers,
+        consul=config.consul,
+        cluster_name=config.cluster_name,
+        tls=config.tls,
+        hello=config.hello,
+        compression=config.compression,
+        single=config.single,
+        labels=config.labels,
+        handshake_timeout_s=config.handshake_timeout_s,
+        ready_timeout_s=config.ready_timeout_s,
+    )

@@ -38,6 +38,20 @@ class NotRunning(MycorrizalError):
         super().__init__(f"{what} {problem}")
 
 
+class Forked(NotRunning):
+    """
+    The node runs in the process that this one was forked from, and goes on there.
+    """
+
+    def __init__(self, what: str = "the node") -> None:
+        super().__init__(
+            what,
+            "runs in the process that this one was forked from, and its connections "
+            "are not for this one; start this one anew instead of forking it, as by "
+            'multiprocessing.get_context("spawn")',
+        )
+
+
 class NotReady(MycorrizalError):
     """The node did not become ready within ``ready_timeout_s``."""
 

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -25,6 +26,8 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.logger import Logger
+
+from mycorrizal.errors import Forked, NotRunning
 
 #: A step of the wall clock against the monotonic one that is worth re-arming
 #: the reactor's timer for.
@@ -118,6 +121,7 @@ class Runtime:
     :param wall: Returns seconds since the epoch.
     :param tls: What begins TLS on a connection in place of OpenSSL, whose
         bytes differ from run to run.
+    :ivar forked: Whether this process was forked from the node's.
     """
 
     _log = Logger()
@@ -136,6 +140,7 @@ class Runtime:
         self.now = monotonic
         self.wall = wall
         self.tls = tls
+        self.forked = False
         self.random = entropy.random
         self.token_bytes = entropy.token_bytes
         self._timers: list[tuple[float, int, Timer]] = []
@@ -162,6 +167,36 @@ class Runtime:
     def new_id(self) -> str:
         """A random UUID, as text."""
         return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
+
+    # -- forks ----------------------------------------------------------------
+
+    def when_forked(self, call: Callable[[], None]) -> None:
+        """
+        Have a method called in each process that is forked from this one, as long
+        as its object lives.
+
+        A simulated node is forked with its whole world, and goes on in it.
+        """
+        if getattr(self.reactor, "runtime", None) is not None:
+            return
+        method = weakref.WeakMethod(call)
+
+        def in_child() -> None:
+            called = method()
+            if called is not None:
+                called()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def disown(self) -> None:
+        """This process was forked from the node's: no timer is its own."""
+        self.forked = True
+        self._timers.clear()
+        self._corked.clear()
+
+    def not_running(self, what: str = "the node") -> NotRunning:
+        """Why something does not run here."""
+        return Forked(what) if self.forked else NotRunning(what)
 
     # -- timers ---------------------------------------------------------------
 
@@ -315,6 +350,18 @@ class Repeater:
 #: Which thread this is, and seconds of CPU that the process has used.
 thread_id: Callable[[], int] = threading.get_ident
 cpu_s: Callable[[], float] = time.process_time
+
+
+def let_go(transport: Any) -> None:
+    """
+    Close a socket for this process only: others that have it go on with it, and
+    nobody at its other end hears of it.
+
+    :param transport: A connection or port; a simulated one has no socket.
+    """
+    shared = getattr(transport, "socket", None)
+    if shared is not None:
+        shared.close()
 
 
 def limit_buffers(transport: Any, unsent_bytes: int, unread_bytes: int) -> None:

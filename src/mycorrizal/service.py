@@ -12,27 +12,22 @@ from typing import Any
 
 import attrs
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mycorrizal import restarts
 from mycorrizal.clock import HybridClock
-from mycorrizal.config import Config
-from mycorrizal.errors import (
-    DuplicateNodeId,
-    NotRunning,
-    StateError,
-)
+from mycorrizal.config import Config, nodosum_settings
+from mycorrizal.errors import DuplicateNodeId, NotRunning, StateError
+from mycorrizal.forking import ForkGuard
 from mycorrizal.keys import read_ring
 from mycorrizal.mycel import BucketSettings, Cache, MycelConfig, MycelService
 from mycorrizal.nodosum import (
     Application,
     IDiscovery,
-    KeyRing,
     MemberEvent,
     Node,
-    NodosumConfig,
     NodosumService,
     PkiTls,
     Readiness,
@@ -77,7 +72,7 @@ class Mycorrizal(MultiService):
         self.runtime = runtime = Runtime.of(reactor)
         self._state: NodeState | None = None
         keys = read_ring(config, runtime)
-        settings = _nodosum_settings(config, keys)
+        settings = nodosum_settings(config, keys)
         # What they refuse is refused before the state directory is taken.
         discoveries = discoveries_of(runtime, settings)
         self._tls = tls_of(runtime, pki_settings(config))
@@ -116,6 +111,7 @@ class Mycorrizal(MultiService):
             self.http.setServiceParent(self)
         self.mycel.setServiceParent(self)
         self.nodosum.setServiceParent(self)
+        ForkGuard(self).setServiceParent(self)
 
     def _identity(self) -> tuple[str, int]:
         config, runtime = self.config, self.runtime
@@ -317,13 +313,27 @@ class Mycorrizal(MultiService):
 
         :return: Fires when nothing is left: no connection, port, timer or
             unfired Deferred.  After ``stop_timeout_s`` it closes by force.
+            Fails with `Forked` in a fork of the node's process.
         """
+        if self._closed is None and self.runtime.forked:
+            return fail(self.runtime.not_running())
         if self._closed is None:
             self._over = True
             self._closed = closed = Readiness()
             self._readiness.ended(Failure(NotRunning()))
             self._stop(closed)
         return self._closed.when_ready()
+
+    def disown(self) -> None:
+        """
+        Let go of all that is open, without a word: this process was forked from
+        the one that the node runs in.  `ForkGuard` calls this.
+        """
+        self.nodosum.disown()
+        self.mycel.cache.running = False
+        if self.http is not None:
+            self.http.disown()
+        self._release()
 
     def _stop(self, closed: Readiness) -> None:
         timeout_s = self.config.stop_timeout_s
@@ -377,23 +387,3 @@ class Mycorrizal(MultiService):
         self.runtime.rearm()
         if self._state is not None:
             self._state.close()
-
-
-def _nodosum_settings(config: Config, keys: KeyRing) -> NodosumConfig:
-    return NodosumConfig(
-        keys=keys,
-        listen=config.listen,
-        advertise=config.advertise,
-        static=config.static,
-        dns_sd=config.dns_sd,
-        dns_servers=config.dns_servers,
-        consul=config.consul,
-        cluster_name=config.cluster_name,
-        tls=config.tls,
-        hello=config.hello,
-        compression=config.compression,
-        single=config.single,
-        labels=config.labels,
-        handshake_timeout_s=config.handshake_timeout_s,
-        ready_timeout_s=config.ready_timeout_s,
-    )

@@ -7,22 +7,19 @@ put in, to be looked at.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.integration.browser import CHROMIUM, Browser
 from tests.integration.processes import Crew, Running, free_ports, until
+from tests.integration.prometheus import PROMETHEUS, PROMTOOL, Prometheus
 
-PROMETHEUS = Path("/usr/bin/prometheus")
-PROMTOOL = Path("/usr/bin/promtool")
 LIVE = "document.getElementById('connection')?.textContent === 'live'"
 #: How soon the page has to show that a node was killed.
 SHOWN_S = 2.0
@@ -189,7 +186,7 @@ def test_a_page_asks_for_its_token(crew: Crew, browser: Browser) -> None:
     assert all(token not in node.log for node in pages.nodes)
 
 
-def test_prometheus_scrapes_all(crew: Crew, tmp_path: Path) -> None:
+def test_prometheus_scrapes_all(crew: Crew) -> None:
     """Debian's Prometheus finds each node up, and nothing to criticise."""
     if not PROMETHEUS.exists():
         pytest.skip("needs Debian's prometheus")
@@ -198,32 +195,8 @@ def test_prometheus_scrapes_all(crew: Crew, tmp_path: Path) -> None:
         ["sh", "-c", f"curl -sf {pages.url('/metrics')} | {PROMTOOL} check metrics"]
     )
     assert (checked.code, checked.out, checked.err) == (0, "", "")
-    (port,) = free_ports(1)
-    targets = json.dumps([f"127.0.0.1:{each}" for each in pages.pages])
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: m, static_configs: [{{targets: {targets}}}]}}]\n"
-    )
-    crew.start(
-        "prometheus",
-        [
-            str(PROMETHEUS),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-    )
-
-    def asked(query: str) -> list[Any]:
-        url = f"http://127.0.0.1:{port}/api/v1/query?query={query}"
-        try:
-            status, text = fetched(url)
-        except OSError:
-            return []
-        found: list[Any] = json.loads(text)["data"]["result"] if status == 200 else []
-        return found
-
+    prometheus = Prometheus(crew, [f"127.0.0.1:{port}" for port in pages.pages])
+    asked = prometheus.ask
     until(lambda: len(asked("up==1")) == 3, "Prometheus scrapes three nodes")
     until(
         lambda: (
@@ -232,5 +205,5 @@ def test_prometheus_scrapes_all(crew: Crew, tmp_path: Path) -> None:
         ),
         "all slots have a primary",
     )
-    alive = asked("mycorrizal_members%7Bstate=%22alive%22%7D")
+    alive = asked('mycorrizal_members{state="alive"}')
     assert [each["value"][1] for each in alive] == ["3", "3", "3"]

@@ -4,6 +4,8 @@ Tables, times and sizes, as people read them.
 
 from __future__ import annotations
 
+import io
+
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +14,7 @@ from mycorrizal.pulse.render import (
     Column,
     buckets,
     duration,
+    folded,
     members,
     printable,
     size,
@@ -81,6 +84,21 @@ class UnitTests(SynchronousTestCase):
         ):
             self.assertEqual(size(count), words)
 
+    def test_folded(self) -> None:
+        """A sentence breaks between words on a terminal, and for nobody else."""
+        sentence = "   Fix: " + "word " * 20 + "--a-long-option"
+
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        self.assertEqual(folded(sentence, io.StringIO()), sentence)
+        lines = folded(sentence, Terminal(), 3).splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertLess(max(map(len, lines)), 80)
+        self.assertTrue(all(line.startswith("   ") for line in lines))
+        self.assertTrue(lines[-1].endswith(" --a-long-option"))
+
     def test_printable(self) -> None:
         """Control characters are replaced, letters of any script are not."""
         self.assertEqual(printable("Zoë\x1b[31m\n"), "Zoë\ufffd[31m\ufffd")
@@ -95,7 +113,7 @@ class TableTests(SynchronousTestCase):
     def test_alignment(self) -> None:
         """Columns are aligned, and no line ends in blanks."""
         lines = click.unstyle(table(self.columns, self.rows)).splitlines()
-        self.assertEqual(lines, ["NAME    N  MORE", "a       1  x", "long  100  "])
+        self.assertEqual(lines, ["NAME    N  MORE", "a       1  x", "long  100"])
 
     def test_narrow(self) -> None:
         """Where there is no room, the optional columns go; others never."""

@@ -24,7 +24,7 @@ from mycorrizal.nodosum.wire.handshake import Handshake
 from mycorrizal.nodosum.wire.limits import TLS_HANDSHAKES_MAX, Feature, RejectCode
 from mycorrizal.nodosum.wire.version import Role
 from mycorrizal.recorder import Kind, Recorder
-from mycorrizal.runtime import Runtime
+from mycorrizal.runtime import Runtime, let_go
 
 #: What a node with ``--single`` has against others.
 RUNS_ALONE = "it runs alone (--single)"
@@ -219,6 +219,11 @@ class Admission:
             closing, self._closing = self._closing, []
             for waiter in closing:
                 waiter.callback(None)
+
+    def disown(self) -> None:
+        """All connections are another process's."""
+        for protocol in self.connections:
+            let_go(protocol.transport)
 
     def when_closed(self) -> Deferred[None]:
         """Fires when no connection is open any more."""

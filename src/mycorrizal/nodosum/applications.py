@@ -254,6 +254,14 @@ class Applications:
             raise DuplicateApplication(application_id)
         self.routes[application_id.encode()] = route
 
+    def disown(self) -> None:
+        """All links are another process's."""
+        self.running = False
+        self.links.clear()
+        for route in self.routes.values():
+            if isinstance(route, Application):
+                route.forget_links()
+
     def link_lost(self, link: Link) -> None:
         """A link is gone: no application waits for its messages any more."""
         for route in self.routes.values():

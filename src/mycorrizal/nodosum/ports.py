@@ -13,6 +13,7 @@ from twisted.internet.error import CannotListenError
 from mycorrizal.errors import CannotListen
 from mycorrizal.nodosum.config import Address, format_address
 from mycorrizal.nodosum.protocol import HelloProtocol, LinkFactory
+from mycorrizal.runtime import let_go
 
 #: Connections that the system holds until we accept them.
 BACKLOG = 512
@@ -70,6 +71,11 @@ class Ports:
                     raise CannotListen(format_address(address), problem) from None
                 continue
             return cls((host, port), tcp, udp)
+
+    def disown(self) -> None:
+        """They are another process's."""
+        let_go(self._tcp)
+        let_go(self._udp)
 
     def close_tcp(self) -> Deferred[Any]:
         """Accept no more connections; fires when that is so."""

@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from mycorrizal.errors import (
     MessageTooLarge,
     MycorrizalError,
-    NotRunning,
     PeerBusy,
     PeerUnreachable,
 )
@@ -110,15 +109,19 @@ class Sender(Channel):
         if flow is not None and flow is link.lanes.flows.get(self.app_id):
             del self._flows[link.peer_id]
 
+    def forget_links(self) -> None:
+        """All links are gone."""
+        self._flows.clear()
+
     def _everybody(self) -> tuple[str, ...]:
         everybody = tuple(self._links)
         if not everybody and not self._directory.running:
-            raise NotRunning()
+            raise self._directory.runtime.not_running()
         return everybody
 
     def _undelivered(self, node_ids: list[str]) -> MycorrizalError:
         if not self._directory.running:
-            return NotRunning()
+            return self._directory.runtime.not_running()
         return undelivered(self.id, node_ids, self._links)
 
     def send(self, payload: bytes, node_ids: Sequence[str] = ()) -> Deferred[None]:
@@ -134,7 +137,7 @@ class Sender(Channel):
             does not name got the message.
         """
         if not self._directory.running:
-            return fail(NotRunning())
+            return fail(self._directory.runtime.not_running())
         if node_ids.__class__ is str or not isinstance(payload, bytes):
             return fail(unfit(self.id, payload))
         head = self._heads.get(len(payload))
@@ -208,7 +211,7 @@ class Sender(Channel):
             Cancelling tells the peer.
         """
         if not self._directory.running:
-            return fail(NotRunning())
+            return fail(self._directory.runtime.not_running())
         if not isinstance(payload, bytes):
             return fail(unfit(self.id, payload))
         link = self._links.get(node_id)

@@ -281,6 +281,14 @@ class NodosumService(MultiService):
         left.addCallback(lambda _: withdrawn)
         return left.addCallback(lambda _: ports.close_udp()).addCallback(lambda _: None)
 
+    def disown(self) -> None:
+        """This process was forked from ours: what is open is that one's."""
+        self.applications.disown()
+        self.mesh.running = False
+        self.mesh.admission.disown()
+        if self._ports is not None:
+            self._ports.disown()
+
     def stopService(self) -> Deferred[None]:
         """
         Leave the cluster and close everything.

@@ -52,13 +52,13 @@ class Witness:
         """A link carries frames."""
         name, address = _name(peer), format_address(link.address)
         way = "dialled" if link.dialled else "accepted"
-        text = f"Link to {name} at {address} is up, {way}"
+        text = f"Link to {name} at {address}, {way}"
         self._recorder.note(Kind.LINK_UP, text, peer=name, address=address)
 
     def link_down(self, peer: Peer, link: SupportsLink) -> None:
         """A link carries frames no more."""
         name, silent_s = _name(peer), round(self._now() - link.heard_at, 3)
-        text = f"Link to {name} is down; last heard {silent_s:.1f} s before"
+        text = f"Link to {name} is down, heard {silent_s:.1f} s before"
         self._recorder.note(Kind.LINK_DOWN, text, peer=name, silent_s=silent_s)
 
     def member_changed(self, event: MemberEvent) -> None:

@@ -89,7 +89,7 @@ def _read_limit(context: click.Context, parameter: click.Parameter, text: str) -
 )
 @click.pass_obj
 def alter(session: Session, /, bucket: str, **settings: Any) -> None:
-    """Change settings of a bucket on every node; what is not given stays."""
+    """Change settings of a bucket on every node."""
     changes = {
         name: None if value == _NONE else value
         for name, value in settings.items()

@@ -216,7 +216,7 @@ def _copies(found: list[Vitals], alive: int) -> Iterator[Finding]:
 def page(findings: Sequence[Finding], nodes: int) -> str:
     """All findings, for people."""
     if not findings:
-        return f"{nodes} nodes asked; nothing is wrong"
+        return f"{nodes} node{'s' * (nodes != 1)} asked; nothing is wrong"
     lines: list[str] = []
     for number, finding in enumerate(findings, 1):
         who = f"{finding.node_id}: " if finding.node_id else ""

@@ -5,6 +5,7 @@ Why a value is there, or is not, from what all nodes know of its key.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,7 +14,14 @@ import attrs
 from mycorrizal.clock import COUNTER_BITS
 from mycorrizal.pulse.cluster_messages import HeldVersion, Known
 from mycorrizal.pulse.everybody import Said
-from mycorrizal.pulse.render import Column, duration, printable, size, table
+from mycorrizal.pulse.render import (
+    Column,
+    duration,
+    folded,
+    printable,
+    size,
+    table,
+)
 
 
 @attrs.frozen
@@ -94,7 +102,7 @@ def _answer(
         )
     if first.cleared >= 0:
         reasons.append(f"it went with the clear of {moment(first.cleared)}")
-    return f"A get misses, no node knows of the key: {', or '.join(reasons)}"
+    return f"A get misses, as no node knows of the key: {', or '.join(reasons)}"
 
 
 def _doubts(
@@ -150,10 +158,9 @@ def page(found: Explanation, width: int) -> str:
         f"Owners: {', '.join(found.owners)}; primary: {found.primary or 'none now'}",
         "",
         table(columns, rows, width),
-        "",
-        *found.why,
     ]
-    return "\n".join([*map(printable, lines[:3]), lines[3], *map(printable, lines[4:])])
+    why = [folded(printable(line), sys.stdout, 2) for line in found.why]
+    return "\n".join([*map(printable, lines[:3]), lines[3], "", *why])
 
 
 def _row(found: Explanation, node_id: str, it: Known | None) -> list[str]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 import attrs
 import click
@@ -36,6 +38,24 @@ def terminal_width() -> int:
     if not sys.stdout.isatty():
         return WIDTH
     return shutil.get_terminal_size().columns
+
+
+def folded(text: str, out: TextIO, indent: int = 0) -> str:
+    """
+    A sentence, in lines that break between words where `out` is a terminal; for
+    programs it stays on one.
+
+    :param indent: Of all lines but the first.
+    """
+    if not out.isatty():
+        return text
+    return textwrap.fill(
+        text,
+        max(2 * indent, shutil.get_terminal_size().columns - 1),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def printable(text: str) -> str:
@@ -114,7 +134,7 @@ def table(
             cell, room = cells[index], widths[index]
             padded = cell.rjust(room) if right else cell if last else cell.ljust(room)
             text.append(_coloured(padded, number, cell))
-        return _GAP.join(text)
+        return _GAP.join(text).rstrip()
 
     return "\n".join(line(number, cells) for number, cells in enumerate(lines))
 

@@ -45,7 +45,7 @@ from mycorrizal.pulse.messages import (
     Question,
     Reply,
 )
-from mycorrizal.pulse.render import printable
+from mycorrizal.pulse.render import folded, printable
 from mycorrizal.runtime import Runtime
 
 EXIT_REFUSED = 1
@@ -82,7 +82,8 @@ class Trouble(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Say it."""
-        click.echo(f"pulse: {self.message}", file=file or sys.stderr)
+        out = file or sys.stderr
+        click.echo(folded(f"pulse: {self.message}", out), file=out)
 
 
 class WrongUsage(Trouble):

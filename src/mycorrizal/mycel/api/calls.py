@@ -124,7 +124,7 @@ class Calls:
         :raises MycorrizalError: Nothing can be asked now, or for so long.
         """
         if not self.running:
-            raise NotRunning("the cache")
+            raise self._runtime.not_running("the cache")
         check_timeout_s(timeout_s)
 
     def _check(self, bucket: object, timeout_s: object) -> OpenBucket:

@@ -5,7 +5,7 @@ The calls of the cache about near copies.
 
 from __future__ import annotations
 
-from mycorrizal.errors import ConfigError, NotRunning, UnknownBucket
+from mycorrizal.errors import ConfigError, UnknownBucket
 from mycorrizal.mycel.api.calls import Calls
 from mycorrizal.mycel.config import LIMIT_MAX
 from mycorrizal.mycel.near.copies import NearStats
@@ -45,7 +45,7 @@ class NearCalls(Calls):
         :raises ConfigError: A limit makes no sense.
         """
         if not self.running:
-            raise NotRunning("the cache")
+            raise self._runtime.not_running("the cache")
         if bucket not in self._buckets:
             raise UnknownBucket(bucket)
         for name, limit in (("max_entries", max_entries), ("max_bytes", max_bytes)):

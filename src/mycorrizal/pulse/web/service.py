@@ -29,7 +29,7 @@ from mycorrizal.pulse.web.resources import Root
 from mycorrizal.pulse.web.site import BoundedSite
 from mycorrizal.pulse.web.stream import Viewers, event_of
 from mycorrizal.pulse.web.survey import Heard, Survey
-from mycorrizal.runtime import Timer
+from mycorrizal.runtime import Timer, let_go
 from mycorrizal.state import read_secret
 
 try:
@@ -131,6 +131,11 @@ class HttpService(Service):
             address=format_address(self.address),
             token="" if self._gate.open else " (with the token)",
         )
+
+    def disown(self) -> None:
+        """This process was forked from ours: what is open is that one's."""
+        let_go(self._port)
+        self.site.disown()
 
     def stopService(self) -> Deferred[None]:
         """

@@ -11,6 +11,8 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from mycorrizal.runtime import let_go
+
 #: Connections at once, those of viewers of the page included.
 CONNECTIONS_MAX: Final = 64
 #: How long a connection may be silent; who views the page is told something
@@ -70,6 +72,11 @@ class BoundedSite(Site):
             transport = getattr(channel, "transport", None)
             if transport is not None:
                 transport.loseConnection()
+
+    def disown(self) -> None:
+        """All connections are another process's."""
+        for channel in self.connections:
+            let_go(getattr(channel, "transport", None))
 
     def log(self, request: Any) -> None:
         """Log nothing: a token may be in the address."""
