@@ -20,6 +20,7 @@ from mycorrizal.pulse.completion_command import completion
 from mycorrizal.pulse.config_command import config
 from mycorrizal.pulse.debug_command import debug
 from mycorrizal.pulse.doctor_command import doctor
+from mycorrizal.pulse.drain_command import drain
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
 from mycorrizal.pulse.keys_commands import keys
@@ -131,6 +132,7 @@ for _shown in (
     config,
     debug,
     doctor,
+    drain,
     events,
     explain,
     keys,

@@ -13,6 +13,7 @@ from msgspec import Meta
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
 from mycorrizal.pulse.bench_messages import AskBench, Benched
 from mycorrizal.pulse.cluster_messages import ClusterQuestion, ClusterReply
+from mycorrizal.pulse.drain_messages import AskDrain, Draining
 from mycorrizal.version import __version__
 
 APPLICATION_ID: Final = "SYSTEM-PULSE"
@@ -167,6 +168,7 @@ Question = (
     | AskLeave
     | Echo
     | AskBench
+    | AskDrain
     | ClusterQuestion
 )
 
@@ -193,6 +195,7 @@ class MemberStatus(msgspec.Struct):
         empty for the node itself.
     :ivar unlinked: The live members that this one has no link to, and who
         hears each in its place, if anybody; where links were asked for.
+    :ivar drained: Whether it is out of service.
     """
 
     id: str
@@ -204,6 +207,7 @@ class MemberStatus(msgspec.Struct):
     labels: dict[str, str]
     link: str = ""
     unlinked: dict[str, str] = {}
+    drained: bool = False
 
 
 class BucketStatus(msgspec.Struct):
@@ -298,7 +302,16 @@ class Failed(msgspec.Struct, tag="failed"):
 
 
 Reply = (
-    Status | RoundTrip | Value | Keys | Watched | Ok | Failed | Benched | ClusterReply
+    Status
+    | RoundTrip
+    | Value
+    | Keys
+    | Watched
+    | Ok
+    | Failed
+    | Benched
+    | Draining
+    | ClusterReply
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -30,7 +30,6 @@ _OTHER_NAMES = {
     "monitor": "watch",
     "benchmark": "bench",
     "del": "delete",
-    "drain": "leave",
     "info": "status",
     "list": "buckets",
     "ls": "buckets",

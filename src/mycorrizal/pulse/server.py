@@ -41,6 +41,8 @@ from mycorrizal.pulse.cluster_messages import (
     AskKeys,
     AskVitals,
 )
+from mycorrizal.pulse.drain_messages import AskDrain
+from mycorrizal.pulse.draining import Drains
 from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.live_settings import live_config
 from mycorrizal.pulse.messages import (
@@ -103,6 +105,7 @@ class PulseServer:
         self._began_at = self._runtime.now()
         self._gathering = Gathering(nodosum, self._channel, self.answer)
         self._selftest = SelfTest(nodosum, mycel.cache)
+        self._drains = Drains(nodosum, mycel, self._channel)
         self._permission = Permission(self._runtime, nodosum.config.keys)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
@@ -176,6 +179,8 @@ class PulseServer:
                 return vitals(self._nodosum, self._mycel)
             case AskBench():
                 return self._selftest.run(question)
+            case AskDrain():
+                return self._drains.answer(question)
             case AskConfig():
                 return live_config(self._nodosum.config, self._mycel.host)
             case AskChangeKeys():
@@ -242,7 +247,16 @@ class PulseServer:
         )
         host = self._mycel.host
         members = [
-            MemberStatus(me.id, me.address, me.state, 0.0, __version__, host, me.labels)
+            MemberStatus(
+                me.id,
+                me.address,
+                me.state,
+                0.0,
+                __version__,
+                host,
+                me.labels,
+                drained=self._mycel.standing.drained,
+            )
         ]
         members += [
             self._member(peer)
@@ -270,6 +284,7 @@ class PulseServer:
             peer.host,
             node.labels,
             "up" if peer.linked else f"via {node.via}" if node.via else "down",
+            drained=peer.node_key in self._mycel.view.drained,
         )
 
     def _bucket(self, settings: BucketSettings) -> BucketStatus:
