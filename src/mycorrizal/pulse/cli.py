@@ -37,6 +37,7 @@ from mycorrizal.pulse.nodes_command import nodes
 from mycorrizal.pulse.options import Group, common_options, read_data
 from mycorrizal.pulse.secret_commands import secret
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
+from mycorrizal.pulse.stats_command import stats
 from mycorrizal.pulse.top_command import top
 from mycorrizal.pulse.topology_command import topology
 from mycorrizal.version import __version__
@@ -122,7 +123,7 @@ def demo(session: Session, stay: bool) -> None:
     raise SystemExit(run_demo(as_json=session.as_json, stay=stay))
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, stats):
     cache.add_command(_command)
 for _shown in (
     bench,

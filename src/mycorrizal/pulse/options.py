@@ -38,7 +38,6 @@ _OTHER_NAMES = {
     "rm": "delete",
     "set": "put",
     "settings": "config",
-    "stats": "top",
     "stop": "leave",
     "touch": "ttl",
 }
