@@ -142,6 +142,14 @@ SAMPLES: list[tuple[errors.MycorrizalError, str, dict[str, Any]]] = [
         {"copies": 1, "wanted": 3},
     ),
     (
+        errors.LastInService("n1"),
+        (
+            "n1 is the only node in service, and nobody could take what it holds; "
+            "start another node, or bring one back with `pulse drain NODE --undo`"
+        ),
+        {"node_id": "n1"},
+    ),
+    (
         errors.PartialFailure({"a": 2}, {"b": errors.Indeterminate("too late")}),
         "1 of 2 keys failed, the first 'b': too late",
         {"done": {"a": 2}},

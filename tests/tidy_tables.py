@@ -78,6 +78,7 @@ APIS = (
     "mycel/near/wiring.py",
     "mycel/operations/*",
     "mycel/moves.py",
+    "mycel/standing.py",
     "mycel/slots/fetching.py",
     "mycel/slots/leveling.py",
     "mycel/slots/repair.py",

@@ -356,6 +356,23 @@ class Degraded(CacheError):
         self.wanted = wanted
 
 
+class LastInService(CacheError):
+    """
+    A node can't be drained: no other one is there, or all that are leave or
+    are drained, so that nobody would hold what it holds.
+
+    :ivar node_id: The node's id.
+    """
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(
+            f"{node_id} is the only node in service, and nobody could take what it "
+            "holds; start another node, or bring one back with "
+            "`pulse drain NODE --undo`"
+        )
+        self.node_id = node_id
+
+
 class PartialFailure(CacheError):
     """
     A bulk call was done for some of its keys and not for others.

@@ -291,12 +291,7 @@ class Runtime:
         """
         self._depth -= 1
         if not self._depth and self._corked:
-            self._flush()
-
-    def flush(self) -> None:
-        """Flush every corked link before the present stretch of work is over."""
-        if self._corked:
-            self._flush()
+            self.flush()
 
     def flush_later(self, link: SupportsFlush) -> None:
         """
@@ -309,9 +304,10 @@ class Runtime:
 
     def _flush_turn(self) -> None:
         self._flush_call = None
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Flush every corked link, also before the stretch of work is over."""
         corked, self._corked = self._corked, []
         for link in corked:
             try:

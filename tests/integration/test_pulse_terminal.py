@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,6 +198,10 @@ def test_demo_stay(tmp_path: Path, terminal: Terminal) -> None:
             timeout=PATIENCE_S,
         )
         assert asked.returncode == 0, asked
+        for node in found["nodes"]:
+            assert node["page"].startswith("http://127.0.0.1:"), node
+            with urllib.request.urlopen(node["page"], timeout=PATIENCE_S) as page:
+                assert b"<title>" in page.read()
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=PATIENCE_S)
     finally:

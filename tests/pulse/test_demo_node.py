@@ -87,6 +87,13 @@ class DemoNodeTests(SynchronousTestCase):
         self.assertNoResult(self.node.listening)
         self.node.outReceived(b"\n" + LISTENS)
         self.assertEqual(self.successResultOf(self.node.listening), ("127.0.0.1", 7001))
+        self.assertIsNone(self.node.page)
+
+    def test_page(self) -> None:
+        """So is where its status page is, which is told before."""
+        page = b"Status page at http://127.0.0.1:8080/, metrics at /metrics\n"
+        self.node.outReceived(page + LISTENS)
+        self.assertEqual(self.node.page, "http://127.0.0.1:8080/")
 
     def test_end_before_listening(self) -> None:
         """A process that ends at once never listens; its last words are kept."""

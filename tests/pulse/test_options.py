@@ -53,7 +53,7 @@ class AdviceTests(PulseTestCase):
 
     def test_mistyped(self) -> None:
         """The nearest command is named."""
-        self.assertEqual(self.meant("statsu"), "pulse status")
+        self.assertEqual(self.meant("statu"), "pulse status")
         self.assertEqual(self.meant("cache", "gte", "b", "k"), "pulse cache get")
         self.assertEqual(self.meant("STATUS"), "pulse status")
 

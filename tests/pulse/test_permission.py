@@ -22,6 +22,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskKeys,
     AskVitals,
 )
+from mycorrizal.pulse.drain_messages import AskDrain
 from mycorrizal.pulse.messages import (
     AskAlter,
     AskClear,
@@ -67,6 +68,9 @@ NEEDED: list[tuple[Question, str]] = [
     (AskAll(encode(AskStatus())), "CLUSTER:status:READ"),
     (AskAll(encode(AskExplain("b", "k"))), "CACHE:b:READ"),
     (AskLeave("n1"), "CLUSTER:n1:LEAVE"),
+    (AskDrain("n1", "begin"), "CLUSTER:n1:LEAVE"),
+    (AskDrain("n1", "undo"), "CLUSTER:n1:LEAVE"),
+    (AskDrain("n1"), "CLUSTER:status:READ"),
     (AskSend("chat", b"x"), "MESSAGES:chat:SEND"),
     (AskGet("b", "k"), "CACHE:b:READ"),
     (AskScan("b"), "CACHE:b:READ"),

@@ -47,6 +47,7 @@ from mycorrizal.mycel.slot_messages import (
     Claimed,
     Compare,
     Compared,
+    Drained,
     Evict,
     Lacking,
     Leaving,
@@ -318,7 +319,7 @@ Direct = (
     Get | Put | Touch | PutIf | Load | Fill | Forgo | Remake
     | CreateBucket | AlterBucket | ClearBucket | DropBucket | GetMany | PutMany | Scan
     | Watch | Copy | Fetch | Push | Claim | Buckets | Leaving | Moved | Page | Compare
-    | Offer | Evict
+    | Offer | Evict | Drained
 )  # fmt: skip
 Request = Direct | Relay
 Answer = One | Leased | Many | Scanned | Events | Claimed | Paged | Compared | Lacking

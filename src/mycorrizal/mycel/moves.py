@@ -34,13 +34,15 @@ from mycorrizal.mycel.slots.leveling import Leveling
 from mycorrizal.mycel.slots.placement import SLOTS
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.repair import Repair
-from mycorrizal.mycel.slots.slotset import NO_SLOTS, slots_of, slotset
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS, NO_SLOTS, slots_of, slotset
 from mycorrizal.mycel.slots.view import SlotMember, View
 from mycorrizal.nodosum import NodosumService, PeerState
 from mycorrizal.recorder import Kind
 
 #: How long a node may take to answer a claim before it is asked again.
 CLAIM_TIMEOUT_S = 2.0
+#: So long after somebody has said whether it is drained, all primaries ask again.
+ASK_AGAIN_S = 1.0
 
 
 class Moves:
@@ -70,6 +72,7 @@ class Moves:
         self._buckets = buckets
         self._ask = ask
         self._awake_at: float | None = None
+        self._ask_again_at = float("inf")
         self.settled_down: Callable[[], None] = lambda: None
         self.looked_at_the_clock: Callable[[float], None] = lambda awake_until: None
         self.view = view = View(self._me)
@@ -111,7 +114,10 @@ class Moves:
 
     @property
     def handed_over(self) -> bool:
-        """Whether this node, which leaves, has nothing that others still need."""
+        """
+        Whether this node, which leaves or is drained, has nothing that others
+        still need.
+        """
         # Who is left alone, or among others that leave too, has no heir.
         heirs = len(self.view.placement) > 0
         return not heirs or not (self.claims.serving or self.dropping.left())
@@ -152,6 +158,8 @@ class Moves:
         self._writes.tick()
         # Who is heard of, and does not come, counts no more after a while.
         self._perform(self.claims.nodes_changed(self._known(), now))
+        if now >= self._ask_again_at:
+            self._ask_again(now)
         self.repair.go_on(now)
         self.dropping.go_on()
         self.settled_down()
@@ -187,6 +195,25 @@ class Moves:
         """A member, maybe this node, is about to leave."""
         if self.view.leaves(node_key):
             self._owners_changed()
+
+    def drains(self, node_key: bytes, drained: bool, turn: int) -> None:
+        """A member, maybe this node, says whether it is drained."""
+        if self.view.drains(node_key, drained, turn):
+            self._ask_again_at = self._now() + ASK_AGAIN_S
+            self._owners_changed()
+
+    def _ask_again(self, now: float) -> None:
+        """
+        Ask all about what this node is primary of.
+
+        While some have heard that a node is drained, or is so no more, and some
+        have not, a node may have agreed to a claim that came to nothing.
+        """
+        if self.claims.unsettled:
+            return
+        self._ask_again_at = float("inf")
+        for node_key in sorted(self._known()):
+            self._perform(self.claims.doubted(node_key, ALL_SLOTS, now))
 
     def link_up(self, node_key: bytes) -> None:
         """A link is new."""

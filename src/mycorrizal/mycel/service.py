@@ -41,9 +41,10 @@ from mycorrizal.mycel.operations.serving import Serving
 from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
-from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
+from mycorrizal.mycel.slot_messages import Claim, Drained, Leaving, Moved
 from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
 from mycorrizal.mycel.slots.promises import Life
+from mycorrizal.mycel.standing import Standing
 from mycorrizal.nodosum import (
     ANSWERED,
     Channel,
@@ -55,10 +56,8 @@ from mycorrizal.nodosum import (
     MemberLeft,
     NodosumService,
     Peer,
-    Readiness,
     node_key_of,
 )
-from mycorrizal.recorder import Kind
 from mycorrizal.runtime import Timer
 
 APPLICATION_ID = "SYSTEM-MYCEL"
@@ -79,6 +78,7 @@ class MycelService(Service):
     :ivar cache: Its public API.
     :ivar not_handed_over: After a drain that did not end in time: how many
         copies of which bucket nobody has taken.
+    :ivar standing: Whether it has a part in owning what is in the cache.
     """
 
     _log = Logger()
@@ -106,11 +106,11 @@ class MycelService(Service):
         self.view, self.claims = self.moves.view, self.moves.claims
         self.cache: Cache
         self._make_parts()
+        self.standing = Standing(nodosum, self.moves, self._tell, self.ask)
         self.not_handed_over = self.moves.dropping.left_by_bucket
         self._held: set[bytes] = set()
         self._timer: Timer | None = None
         self._unasked = Unasked(runtime)
-        self._drained: Readiness | None = None
         nodosum.applications.add_route(APPLICATION_ID, self)
         nodosum.applications.add_route(self.near.channel.id, self.near)
         nodosum.listen_to_links(self)
@@ -160,7 +160,7 @@ class MycelService(Service):
         self.near = Near(runtime, claims, buckets, self.router, self.nodosum.link_to)
         moves.connect(self._writes, self._primary, self.router, self.near)
         self._evicting = Evicting(runtime, view, claims, self.ask)
-        moves.settled_down = self._check_drained
+        moves.settled_down = self._settled_down
         moves.looked_at_the_clock = self._looked_at_the_clock
         self.outboxes = Outboxes(runtime, buckets)
         self._serving = Serving(
@@ -203,24 +203,17 @@ class MycelService(Service):
         """
         if not self.running or not self.nodosum.membership.members():
             return succeed(None)
-        self._drained = Readiness()
-        self.nodosum.recorder.note(Kind.DRAIN, "Handing over all that is here")
-        for node_key in sorted(self.view.members.keys() - {self.view.me}):
-            self._tell(node_key, Leaving)
-        self.moves.leaves(self.view.me)
-        return self._drained.when_ready()
+        return self.standing.leave()
 
     @property
     def draining(self) -> bool:
         """Whether it hands over what it holds, to stop then."""
-        return self._drained is not None
+        return self.standing.leaving
 
-    def _check_drained(self) -> None:
-        drained = self._drained
-        if drained is not None and drained.pending and self.moves.handed_over:
+    def _settled_down(self) -> None:
+        if self.standing.look():
             self.cache.running = False
-            self.nodosum.recorder.note(Kind.DRAIN, "All is handed over")
-            drained.succeeded()
+            self.standing.left()
 
     def _begin(self) -> None:
         if self.running:
@@ -235,6 +228,7 @@ class MycelService(Service):
             self._timer.cancel()
             self._timer = self.runtime.call_later(SWEEP_PAUSE_S, self._tick)
         self.moves.tick()
+        self.standing.tick(now)
         self._primary.leasing.expire()
         self.outboxes.expire()
 
@@ -248,8 +242,7 @@ class MycelService(Service):
         if not self.running:
             return
         self._tell(peer.node_key, self._news)
-        if self._drained is not None:
-            self._tell(peer.node_key, Leaving)
+        self.standing.tell(peer.node_key)
         self.moves.members_changed()
         if peer.leaving:
             self.moves.leaves(peer.node_key)
@@ -286,6 +279,7 @@ class MycelService(Service):
         if isinstance(event, MemberJoined) and not self.nodosum.link_to(node_key):
             # It can be asked by way of others.
             self._tell(node_key, self._news)
+            self.standing.tell(node_key)
             self.moves.link_up(node_key)
         elif isinstance(event, (MemberLeft, MemberDied)):
             self._primary.leasing.node_lost(node_key)
@@ -369,6 +363,9 @@ class MycelService(Service):
             self._held.add(sender)
         elif isinstance(request, Leaving):
             self.moves.leaves(sender)
+            done(Done())
+        elif isinstance(request, Drained):
+            self.moves.drains(sender, request.drained, request.turn)
             done(Done())
         else:
             done(self._replica.answer(request, self._life(sender, link)))

@@ -65,6 +65,18 @@ class Leaving(Message, tag=13):
     """
 
 
+class Drained(Message, tag=21):
+    """
+    Whether I am drained: I stay, and own no slots while others do.  Answered by
+    `Done`.
+
+    :ivar turn: Counts what I have said of it in this life: the highest holds.
+    """
+
+    turn: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    drained: bool
+
+
 class Moved(Message, tag=18):
     """
     These slots, which you have promised to me, are not mine any more.  Answered

@@ -20,6 +20,7 @@ from mycorrizal.pulse.completion_command import completion
 from mycorrizal.pulse.config_command import config
 from mycorrizal.pulse.debug_command import debug
 from mycorrizal.pulse.doctor_command import doctor
+from mycorrizal.pulse.drain_command import drain
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
 from mycorrizal.pulse.keys_commands import keys
@@ -36,6 +37,7 @@ from mycorrizal.pulse.nodes_command import nodes
 from mycorrizal.pulse.options import Group, common_options, read_data
 from mycorrizal.pulse.secret_commands import secret
 from mycorrizal.pulse.session import EXIT_UNREACHABLE, Session
+from mycorrizal.pulse.stats_command import stats
 from mycorrizal.pulse.top_command import top
 from mycorrizal.pulse.topology_command import topology
 from mycorrizal.version import __version__
@@ -121,7 +123,7 @@ def demo(session: Session, stay: bool) -> None:
     raise SystemExit(run_demo(as_json=session.as_json, stay=stay))
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, stats):
     cache.add_command(_command)
 for _shown in (
     bench,
@@ -131,6 +133,7 @@ for _shown in (
     config,
     debug,
     doctor,
+    drain,
     events,
     explain,
     keys,

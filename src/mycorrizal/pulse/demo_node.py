@@ -30,6 +30,7 @@ LOG_LINES_MAX = 12
 LINE_BYTES_MAX = 1000
 
 _LISTENS = re.compile(r"listens on (\S+), TCP and UDP")
+_PAGE = re.compile(r"Status page at (http://[0-9.:]+/)")
 
 
 def twist_command() -> str:
@@ -52,6 +53,7 @@ class DemoNode(ProcessProtocol):
 
     :ivar listening: Fires with the address when the ports are open; None if
         the process ended before.
+    :ivar page: Where its status page is, once the ports are open, if it has one.
     :ivar ended: Fires when the process has ended.
     :ivar log: The last lines that it wrote.
     :ivar exit: How it ended, once it has.
@@ -60,6 +62,7 @@ class DemoNode(ProcessProtocol):
     def __init__(self, name: str) -> None:
         self.name = name
         self.listening: Deferred[Address | None] = Deferred()
+        self.page: str | None = None
         self.ended: Deferred[None] = Deferred()
         self.log: deque[str] = deque(maxlen=LOG_LINES_MAX)
         self.exit: str | None = None
@@ -104,6 +107,9 @@ class DemoNode(ProcessProtocol):
 
     def _line_received(self, line: str) -> None:
         self.log.append(line)
+        page = _PAGE.search(line)
+        if page is not None:
+            self.page = page[1]
         found = _LISTENS.search(line)
         if found is not None and not self.listening.called:
             self.listening.callback(parse_address(found[1], self.name))

@@ -27,6 +27,9 @@ class DemoStay(DemoStory):
     :param show_data: Is given, when all are there, how to reach them.
     """
 
+    # On 127.0.0.1, as no interface is named.
+    options = ("--http", "tcp:0")
+
     def __init__(
         self,
         runtime: Runtime,
@@ -74,6 +77,7 @@ class DemoStay(DemoStory):
         said = " ".join(f"{name}={text}" for name, text in variables.items())
         lines = [
             "",
+            f"See them in a browser: {click.style(self._nodes[0].page, bold=True)}",
             "Look at them from another terminal:",
             click.style(f"  export {said}", bold=True),
             *(
@@ -93,7 +97,12 @@ class DemoStay(DemoStory):
             {
                 "environment": variables,
                 "nodes": [
-                    {"id": node.name, "address": places[node.name], "pid": node.pid}
+                    {
+                        "id": node.name,
+                        "address": places[node.name],
+                        "page": node.page,
+                        "pid": node.pid,
+                    }
                     for node in self._nodes
                 ],
             }

@@ -73,7 +73,10 @@ class DemoStory:
     :param command: What begins the command line of a node.
     :param tell: Takes each line of the story.
     :ivar steps: What has happened so far, and when, in seconds.
+    :cvar options: That each node is started with besides its addresses.
     """
+
+    options: Sequence[str] = ()
 
     def __init__(
         self,
@@ -150,6 +153,7 @@ class DemoStory:
         command = [*self._command, "--node-id", node.name]
         command += ["--listen", "127.0.0.1:0", "--state-dir", str(self._directory)]
         command += ["--bucket", f"{BUCKET}:ttl=15m,max_entries=100000,replicas=1"]
+        command += self.options
         for seed in known:
             command += ["--static", format_address(seed)]
         # A setting that is meant for some other node is not for these.

@@ -13,6 +13,7 @@ from msgspec import Meta
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
 from mycorrizal.pulse.bench_messages import AskBench, Benched
 from mycorrizal.pulse.cluster_messages import ClusterQuestion, ClusterReply
+from mycorrizal.pulse.drain_messages import AskDrain, Draining
 from mycorrizal.version import __version__
 
 APPLICATION_ID: Final = "SYSTEM-PULSE"
@@ -167,6 +168,7 @@ Question = (
     | AskLeave
     | Echo
     | AskBench
+    | AskDrain
     | ClusterQuestion
 )
 
@@ -203,6 +205,7 @@ class MemberStatus(msgspec.Struct):
     :ivar lag_ms: What it says of its own, where links were asked for; None: it
         did not answer.
     :ivar missing: The copies that it has still to make or fetch; None, too.
+    :ivar drained: Whether it is out of service.
     """
 
     id: str
@@ -217,6 +220,7 @@ class MemberStatus(msgspec.Struct):
     secret: str = ""
     lag_ms: float | None = None
     missing: int | None = None
+    drained: bool = False
 
 
 class BucketStatus(msgspec.Struct):
@@ -317,7 +321,16 @@ class Failed(msgspec.Struct, tag="failed"):
 
 
 Reply = (
-    Status | RoundTrip | Value | Keys | Watched | Ok | Failed | Benched | ClusterReply
+    Status
+    | RoundTrip
+    | Value
+    | Keys
+    | Watched
+    | Ok
+    | Failed
+    | Benched
+    | Draining
+    | ClusterReply
 )
 
 encode = msgspec.msgpack.Encoder().encode

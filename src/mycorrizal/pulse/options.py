@@ -30,7 +30,6 @@ _OTHER_NAMES = {
     "monitor": "watch",
     "benchmark": "bench",
     "del": "delete",
-    "drain": "leave",
     "info": "status",
     "list": "buckets",
     "ls": "buckets",
@@ -39,7 +38,6 @@ _OTHER_NAMES = {
     "rm": "delete",
     "set": "put",
     "settings": "config",
-    "stats": "top",
     "stop": "leave",
     "touch": "ttl",
 }

@@ -22,6 +22,7 @@ from mycorrizal.pulse.cluster_messages import (
     AskKeys,
     AskVitals,
 )
+from mycorrizal.pulse.drain_messages import AskDrain
 from mycorrizal.pulse.messages import (
     AskAlter,
     AskClear,
@@ -57,7 +58,7 @@ _OF_BUCKETS: Final[dict[type, str]] = {
     AskClear: "ADMIN",
     AskDrop: "ADMIN",
 }
-_OF_STATUS: Final = (AskStatus, AskPing, AskVitals, Echo)
+_OF_STATUS: Final = (AskStatus, AskPing, AskVitals, AskDrain, Echo)
 #: What changes more than a value; of a message nothing is left that one could look at
 #: later.
 _KEPT: Final = ("ADMIN", "LEAVE")
@@ -77,6 +78,8 @@ def needed(question: Question) -> Grant:
         case AskAll():
             return needed(asked_of_all(question))
         case AskLeave(node_id):
+            return Grant("CLUSTER", node_id, "LEAVE")
+        case AskDrain(node_id, action) if action != "look":
             return Grant("CLUSTER", node_id, "LEAVE")
         case AskSend(application):
             return Grant("MESSAGES", application, "SEND")
@@ -145,4 +148,6 @@ def _deed(question: Question) -> str:
         question = asked_of_all(question)
     if isinstance(question, AskChangeKeys):
         return question.action
+    if isinstance(question, AskDrain):
+        return "drain" if question.action == "begin" else "undoing the drain"
     return str(question.__struct_config__.tag)

@@ -26,6 +26,7 @@ _GAP = "  "
 _COLOURS = {
     "alive": "green",
     "joining": "cyan",
+    "drained": "blue",
     "suspect": "yellow",
     "left": "bright_black",
     "dead": "red",
@@ -207,10 +208,11 @@ def member_cells(member: MemberStatus, this: str) -> list[str]:
     """
     rtt = "-" if member.rtt_ms is None else f"{member.rtt_ms:.2f} ms"
     labels = ",".join(f"{name}={text}" for name, text in member.labels.items())
+    drained = member.drained and member.state == "alive"
     return [
         member.id,
         member.address,
-        member.state,
+        "drained" if drained else member.state,
         "this" if member.id == this else rtt,
         member.link or "-",
         member.version,

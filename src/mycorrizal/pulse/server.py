@@ -45,6 +45,8 @@ from mycorrizal.pulse.cluster_messages import (
     Probe,
     Vitals,
 )
+from mycorrizal.pulse.drain_messages import AskDrain
+from mycorrizal.pulse.draining import Drains
 from mycorrizal.pulse.latency import KINDS
 from mycorrizal.pulse.links import LinkSurvey
 from mycorrizal.pulse.live_settings import live_config
@@ -113,6 +115,7 @@ class PulseServer:
         self._audit = Audit(nodosum.recorder)
         keys = nodosum.config.keys
         self._permission = Permission(self._runtime, keys, self._audit)
+        self._drains = Drains(nodosum, mycel, self._channel)
         self._watches = PulseWatches(self._runtime, mycel.cache, self)
         applications = nodosum.applications
         applications.add_route(APPLICATION_ID, self)
@@ -187,6 +190,8 @@ class PulseServer:
                 return self._vitals() if probe else vitals(self._nodosum, self._mycel)
             case AskBench():
                 return self._selftest.run(question)
+            case AskDrain():
+                return self._drains.answer(question)
             case AskConfig():
                 return live_config(self._nodosum.config, self._mycel.host)
             case AskChangeKeys():
@@ -264,7 +269,16 @@ class PulseServer:
         )
         host = self._mycel.host
         members = [
-            MemberStatus(me.id, me.address, me.state, 0.0, __version__, host, me.labels)
+            MemberStatus(
+                me.id,
+                me.address,
+                me.state,
+                0.0,
+                __version__,
+                host,
+                me.labels,
+                drained=self._mycel.standing.drained,
+            )
         ]
         members += [
             self._member(peer)
@@ -303,6 +317,7 @@ class PulseServer:
             node.labels,
             "up" if peer.linked else f"via {node.via}" if node.via else "down",
             secret="" if link is None else link.remote.key.fingerprint,
+            drained=peer.node_key in self._mycel.view.drained,
         )
 
     def _bucket(self, settings: BucketSettings) -> BucketStatus:

@@ -552,6 +552,38 @@ class DoubtedTests(ClaimsTestCase):
         self.assertEqual(self.claims.doubted(B, ALL_SLOTS, LATER), ())
 
 
+class DrainedTests(ClaimsTestCase):
+    """This node, or another, is to own nothing for a while."""
+
+    def test_old_answer(self) -> None:
+        """Who agreed to a claim that was withdrawn since has not to the next one."""
+        self.meet(A)
+        (ask,) = self.claims.begin(0.0)
+        assert isinstance(ask, AskClaim)
+        share = self.claims.claiming
+        for turn, drained in ((1, True), (2, False)):
+            self.view.drains(ME, drained, turn)
+            self.assertEqual(self.claims.nodes_changed(self.met, LATER), ())
+            self.assertEqual(self.claims.claiming, NO_SLOTS if drained else share)
+        effects = self.claims.answered(A, ask.claim, YES, LATER)
+        self.assertEqual((asked(effects), self.claims.serving), ({A: share}, NO_SLOTS))
+        agree(self.claims, effects)
+        self.assertEqual(self.claims.serving, share)
+
+    def test_agrees(self) -> None:
+        """A drained node serves on until others claim what it has, and agrees then."""
+        self.begin(A)
+        share = self.claims.serving
+        self.view.drains(ME, True, 1)
+        self.claims.nodes_changed(self.met, LATER)
+        self.assertEqual(self.claims.serving, share)
+        claim = Claim(to_bytes(ALL_SLOTS), 0)
+        answer, effects = self.claims.claimed((A, 1), claim, share, LATER)
+        self.assertEqual((answer.denied, from_bytes(answer.held)), ((), share))
+        self.assertIn(Ended(share), effects)
+        self.assertEqual(self.claims.serving, NO_SLOTS)
+
+
 class LifeTests(ClaimsTestCase):
     """This node was away, or begins another life."""
 

@@ -127,3 +127,69 @@ class OutranksTests(SynchronousTestCase):
         """What a hundred simulated nodes think of each other is worked out once."""
         self.assertGreaterEqual(PAIRS_CACHED_MAX, 100 * 99)
         self.assertEqual(outranks.cache_info().maxsize, PAIRS_CACHED_MAX)
+
+
+class DrainedTests(SynchronousTestCase):
+    """A member stays, and is to own nothing."""
+
+    def test_counts_for_no_rank(self) -> None:
+        """It owns nothing until it is brought back, and is a member still."""
+        view = view_of(A, B)
+        before, epoch = view.shares, view.epoch
+        self.assertTrue(view.drains(A, True, 1))
+        self.assertNotIn(A, view.shares)
+        self.assertTrue(view.stands_back(A))
+        self.assertNotEqual(view.epoch, epoch)
+        self.assertEqual(view.in_service, sorted([ME, B]))
+        self.assertFalse(view.drains(A, True, 2))
+        self.assertTrue(view.drains(A, False, 3))
+        self.assertEqual((view.shares, view.epoch), (before, epoch))
+        self.assertFalse(view.stands_back(A))
+
+    def test_in_any_order(self) -> None:
+        """What it has said last holds, however late the rest of it comes."""
+        view = view_of(A)
+        self.assertTrue(view.drains(A, True, 3))
+        for drained, turn in ((False, 2), (True, 1), (False, 3)):
+            self.assertFalse(view.drains(A, drained, turn))
+        self.assertIn(A, view.drained)
+
+    def test_all(self) -> None:
+        """Where all are drained all own what they would otherwise, until one is not."""
+        view = view_of(A)
+        whole = view.shares
+        view.drains(A, True, 1)
+        view.drains(ME, True, 1)
+        self.assertEqual((view.shares, view.in_service), (whole, []))
+        self.assertFalse(view.stands_back(ME))
+        view.change(members(A, B))
+        self.assertEqual(view.shares, {B: ALL_SLOTS})
+
+    def test_the_others_leave(self) -> None:
+        """Who is drained goes before who leaves."""
+        view = view_of(A, B)
+        view.drains(A, True, 1)
+        view.leaves(ME)
+        self.assertEqual(view.shares, {B: ALL_SLOTS})
+        view.leaves(B)
+        self.assertEqual(view.shares, {A: ALL_SLOTS})
+        view.leaves(A)
+        self.assertEqual(view.shares, {})
+
+    def test_another_life(self) -> None:
+        """It ends with the life of the member, and counts anew; not with our own."""
+        view = view_of(A)
+        view.drains(A, True, 5)
+        view.change([member(ME), member(A, 2)])
+        self.assertIn(A, view.shares)
+        self.assertTrue(view.drains(A, True, 1))
+        view.drains(A, False, 2)
+        view.drains(ME, True, 1)
+        view.change([member(ME, 2), member(A, 2)])
+        self.assertTrue(view.stands_back(ME))
+
+    def test_no_member(self) -> None:
+        """Of who is no member nothing is known."""
+        view = view_of(A)
+        self.assertFalse(view.drains(B, True, 1))
+        self.assertFalse(view.stands_back(B))

@@ -29,5 +29,8 @@ def report(name: str = "a", *peers: PeerReport, **fields: Any) -> Report:
     """A node's report, all zero but what is said."""
     zero = {field: 0 for field in Report.__struct_fields__ if field not in fields}
     texts = {"id": name, "version": "1", "address": f"{name}:1", "host": name}
-    others = {"ready": True, "leaving": False, "peers": list(peers), "buckets": []}
+    others = {
+        "ready": True, "leaving": False, "drained": False, "peers": list(peers),
+        "buckets": [],
+    }  # fmt: skip
     return Report(**{**zero, **texts, **others, **fields})

@@ -48,6 +48,9 @@ class ConcernTests(SynchronousTestCase):
         """It is said when the node itself is not as it should be."""
         self.assertEqual(self.texts(report(ready=False)), ["a is not ready"])
         self.assertEqual(self.texts(report(leaving=True)), ["a is leaving"])
+        self.assertEqual(
+            self.texts(report(drained=True)), ["a is drained: it is out of service"]
+        )
         self.assertEqual(self.texts(report(), lag_ms=LAG_MS - 1), [])
         self.assertEqual(len(self.texts(report(), lag_ms=LAG_MS)), 1)
         self.assertEqual(

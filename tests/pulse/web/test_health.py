@@ -21,6 +21,7 @@ class HealthTests(SynchronousTestCase):
             ({}, 200, b"ok\n"),
             ({"ready": False}, 503, b"[-]ready failed: it looks for other nodes"),
             ({"leaving": True}, 503, b"[-]staying failed: it hands over"),
+            ({"drained": True}, 503, b"[-]in service failed: it is drained"),
         ]
         for fields, status, text in cases:
             got = answer(PROBES["readyz"](report(**fields)), verbose=False)
@@ -30,12 +31,13 @@ class HealthTests(SynchronousTestCase):
     def test_live(self) -> None:
         """A node is not killed for waiting or leaving."""
         for path in ("livez", "healthz"):
-            checks = PROBES[path](report(ready=False, leaving=True))
+            checks = PROBES[path](report(ready=False, leaving=True, drained=True))
             self.assertEqual(answer(checks, verbose=False), (200, b"ok\n"))
 
     def test_verbose(self) -> None:
         """All checks are told, if asked for."""
         checks = PROBES["readyz"](report())
         lines = answer(checks, verbose=True)[1].decode().splitlines()
-        expected = ["[+]reactor ok", "[+]ready ok", "[+]staying ok", "check passed"]
+        names = ("reactor", "ready", "staying", "in service")
+        expected = [*(f"[+]{name} ok" for name in names), "check passed"]
         self.assertEqual(lines, expected)

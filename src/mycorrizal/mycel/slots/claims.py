@@ -28,12 +28,7 @@ from mycorrizal.mycel.slots.known import Known
 from mycorrizal.mycel.slots.placement import outranks
 from mycorrizal.mycel.slots.promises import Life, Promises
 from mycorrizal.mycel.slots.routes import Routes
-from mycorrizal.mycel.slots.slotset import (
-    ALL_SLOTS,
-    NO_SLOTS,
-    from_bytes,
-    to_bytes,
-)
+from mycorrizal.mycel.slots.slotset import ALL_SLOTS, NO_SLOTS, from_bytes, to_bytes
 from mycorrizal.mycel.slots.view import View
 
 #: Slots are added to what is claimed no more often than this, so that many
@@ -81,6 +76,8 @@ class Claims:
         #: The slots that a node has not agreed to yet, and who is asked now.
         self._owed: dict[bytes, int] = {}
         self._asking: set[bytes] = set()
+        #: What is claimed anew since it was asked: its answer is to an old claim.
+        self._anew: dict[bytes, int] = {}
         #: The slots of which a node holds something that was not fetched.
         self._holders: dict[bytes, int] = {}
         self._claims_at = 0.0
@@ -224,6 +221,8 @@ class Claims:
             self.claiming |= more
             for node_key in self._known.lives:
                 self._owed[node_key] = self._owed.get(node_key, NO_SLOTS) | more
+                if node_key in self._asking:
+                    self._anew[node_key] = self._anew.get(node_key, NO_SLOTS) | more
         effects = [*self._win(), *self._ask()]
         self._show()
         return tuple(effects)
@@ -262,9 +261,10 @@ class Claims:
         :param answer: None if it has not: it is asked again in a while.
         """
         self._asking.discard(node_key)
+        anew = self._anew.pop(node_key, NO_SLOTS)
         if answer is None or node_key not in self._known.lives:
             return ()
-        asked = from_bytes(claim.slots)
+        asked = from_bytes(claim.slots) & ~anew
         self._owed[node_key] = self._owed.get(node_key, NO_SLOTS) & ~asked
         denied = NO_SLOTS
         for no in answer.denied:
@@ -319,8 +319,8 @@ class Claims:
         agreed = from_bytes(claim.slots)
         denied: list[Denied] = []
         for (node_key, incarnation), promised in self._promised():
-            stays = node_key != life[0] and node_key not in self.view.leaving
-            if stays and self._alive((node_key, incarnation)):
+            counts = node_key != life[0] and not self.view.stands_back(node_key)
+            if counts and self._alive((node_key, incarnation)):
                 slots = promised & agreed & outranks(node_key, life[0])
                 if slots:
                     agreed &= ~slots

@@ -55,10 +55,11 @@ class Dropping:
 
     def left_by_bucket(self) -> dict[str, int]:
         """
-        How many of which bucket; of a node that leaves, also what it is primary
-        of until somebody else is.
+        How many of which bucket; of a node that leaves or is drained, also what
+        it is primary of until somebody else is.
         """
-        led = self._claims.serving if self._view.me in self._view.leaving else 0
+        back = self._view.stands_back(self._view.me)
+        led = self._claims.serving if back else NO_SLOTS
         return {
             name: sum(bucket.store.count(slot) for slot in slots_of(slots))
             for name, bucket in self._buckets.by_name.items()

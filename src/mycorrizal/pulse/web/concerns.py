@@ -53,6 +53,7 @@ def concerns(
     reports = [own, *others.values()]
     found = [
         *_of_node(own, lag_ms),
+        *_of_drained(reports),
         *_of_members(own.peers),
         *_of_one_way_links(own, others),
         *_of_copies(reports),
@@ -82,6 +83,16 @@ def _of_node(own: Report, lag_ms: float) -> Iterator[Concern]:
             f"{own.id}'s reactor was held up for {lag_ms:.0f} ms",
             "The log names the code; move it to a thread.",
         )
+
+
+def _of_drained(reports: Iterable[Report]) -> Iterator[Concern]:
+    for report in reports:
+        if report.drained:
+            yield Concern(
+                WARN,
+                f"{report.id} is drained: it is out of service",
+                f"`pulse drain {report.id} --undo` brings it back.",
+            )
 
 
 def _of_members(peers: Iterable[PeerReport]) -> Iterator[Concern]:

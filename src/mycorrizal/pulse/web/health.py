@@ -36,7 +36,13 @@ def ready(report: Report) -> list[Check]:
     """Whether the node should be given work."""
     waits = "" if report.ready else "it looks for other nodes, or was refused by them"
     leaves = "it hands over what it holds and leaves" if report.leaving else ""
-    return [Check("reactor"), Check("ready", waits), Check("staying", leaves)]
+    drained = "it is drained; `pulse drain ID --undo` ends that"
+    return [
+        Check("reactor"),
+        Check("ready", waits),
+        Check("staying", leaves),
+        Check("in service", drained if report.drained else ""),
+    ]
 
 
 #: What is asked of each path.

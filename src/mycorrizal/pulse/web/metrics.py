@@ -36,6 +36,7 @@ _GAUGES: Final = (
     ("uptime_seconds", "Time since the node was made.", "uptime_s"),
     ("ready", "Whether the node is ready.", "ready"),
     ("leaving", "Whether the node is about to leave.", "leaving"),
+    ("drained", "Whether the node is out of service, and stays.", "drained"),
     ("local_health_score", "How badly the node was held up lately, 0-7.", "suspicion"),
     ("requests_pending", "Requests that wait for an answer.", "calls_pending"),
     ("requests_serving", "Requests being answered now.", "calls_served_now"),

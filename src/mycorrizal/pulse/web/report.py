@@ -67,6 +67,7 @@ class Report(msgspec.Struct):
     :ivar under_replicated: Copies that are missing, as far as it knows, and
         `moving`, of each of which it can't know.
     :ivar moving: Slots that are about to be its own, or not fetched yet.
+    :ivar drained: Whether it is out of service.
     :ivar suspicion: How badly it was held up lately, 0 to 7.
     """
 
@@ -94,6 +95,7 @@ class Report(msgspec.Struct):
     peers: Annotated[list[PeerReport], Meta(max_length=PEERS_MAX)]
     buckets: Annotated[list[BucketReport], Meta(max_length=BUCKETS_MAX)]
     moving: int = 0
+    drained: bool = False
 
     @property
     def missing(self) -> int:
@@ -186,6 +188,7 @@ class Reporter:
             peers=[self._peer(peer) for peer in known[:PEERS_MAX]],
             buckets=[self._bucket(each) for _, each in settings],
             moving=mycel.moves.repair.moving(),
+            drained=mycel.standing.drained,
         )
 
     def _peer(self, peer: Peer) -> PeerReport:
