@@ -4,7 +4,10 @@ Discovery in the DNS, against name servers as Debian has them.
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +26,13 @@ from tests.integration.name_servers import (
     Record,
     host,
     instance,
+    program,
     service,
     start_bind,
     start_dnsmasq,
     start_knot,
 )
-from tests.integration.processes import Crew, Running, free_ports, until
+from tests.integration.processes import PROJECT_ROOT, Crew, Running, free_ports, until
 
 Start = Callable[..., NameServer]
 
@@ -136,6 +140,18 @@ async def test_aliases_and_nothing(crew: Crew, start: Start) -> None:
     server = start(crew, records)
     assert await look(server, "_srv._tcp") == [("127.0.0.1", 7001)]
     assert await look(server, "_none._tcp") == []
+
+
+def test_zone_of_the_manual(tmp_path: Path) -> None:
+    """The zone that the manual shows is one that BIND loads."""
+    page = (PROJECT_ROOT / "docs/howto/find-nodes-dns.rst").read_text()
+    shown = re.search(r"NSD\n\n((?:   .*\n)+)", page)
+    assert shown is not None
+    (tmp_path / "zone").write_text(shown[1].replace("\n   ", "\n").lstrip())
+    command = [program("named-checkzone"), "shop.example", str(tmp_path / "zone")]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert checked.stdout.endswith("OK\n"), checked.stdout
+    assert shown[1].count("SRV") == 2
 
 
 @pytest_twisted.ensureDeferred

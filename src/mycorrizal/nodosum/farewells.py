@@ -74,7 +74,9 @@ class Farewells:
                 self._decide_at, self._let_in_at = now + VERDICTS_S, now
             if now + wait_s > self._let_in_at:
                 self._let_in_at = now + wait_s
-                self._other = format_address(link.dialled or link.address)
+                peer = self._peers.get(link.node_key)
+                known = peer.addresses if peer is not None else ()
+                self._other = format_address(known[0] if known else link.address)
         return ()
 
     @property
@@ -90,7 +92,7 @@ class Farewells:
         if self._decide_at is None or now < self._decide_at:
             return ()
         self._decide_at = None
-        if self._me.established or any(peer.up for peer in self._peers.values()):
+        if any(peer.up for peer in self._peers.values()):
             return ()
         effects = list(self.leave())
         for peer in self._peers.values():
