@@ -136,7 +136,9 @@ class Permission:
             if principal is None or not principal.may(wanted):
                 self._refused(who, wanted, link)
                 raise NotGranted(who, str(wanted))
-        if wanted.action in _ADMIN:
+        # Who only looks how far a measurement is changes nothing more.
+        looks = isinstance(question, AskBench) and question.look > 1
+        if wanted.action in _ADMIN and not looks:
             self._log.info(
                 "{who} at {place} asks for {what} of {resource!r}",
                 who=who,

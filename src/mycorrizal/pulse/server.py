@@ -178,7 +178,7 @@ class PulseServer:
             case AskVitals():
                 return vitals(self._nodosum, self._mycel)
             case AskBench():
-                return self._selftest.run(question)
+                return self._selftest.answer(question)
             case AskDrain():
                 return self._drains.answer(question)
             case AskConfig():
