@@ -163,6 +163,16 @@ def test_interrupted(
     assert terminal.modes() == before
 
 
+def test_bar(terminal: Terminal, node: None) -> None:
+    """What takes its time tells how far it is, and leaves nothing of that behind."""
+    terminal.run("bench", "--replicas", "0", "--operations", "100000")
+    terminal.wait_for(b"puts are measured")
+    terminal.wait_for(b"gets are measured")
+    terminal.wait_for(b"\r\x1b[K")
+    terminal.wait_for(b"From n0")
+    assert terminal.exit_code() == 0
+
+
 def interruptible(terminal: Terminal) -> bool:
     """Whether the reactor, and not Python, takes Ctrl-C."""
     assert terminal.process is not None

@@ -6,19 +6,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from mycorrizal.errors import LocalProtocolError
+from mycorrizal.pulse import bench_command
 from mycorrizal.pulse.bench_messages import (
     OPERATIONS_MAX,
     VALUE_BYTES_MAX,
     WORKERS_MAX,
     AskBench,
     Benched,
+    Benching,
 )
 from mycorrizal.pulse.messages import Failed, encode_question
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.pulse.selftest import PHASE_S_MAX, SelfTest, pace
+from tests.pulse.test_progress import Terminal
 from tests.pulse.worlds import PulseTestCase
 
 
@@ -84,6 +89,36 @@ class BenchTests(PulseTestCase):
         self.assertIn("measuring already", refused.text)
         self.assertIsInstance(self.cluster.result_of(first), Benched)
         self.assertIsInstance(self.ask(AskBench(1)), Benched)
+
+    def test_how_far(self) -> None:
+        """Whoever looks is told how far it is, and in the end what was found."""
+        client = self.connected()
+        ask = AskBench(2000, 1, look=1)
+        seen: list[Benching] = []
+        while isinstance(said := self.cluster.result_of(client.ask(ask)), Benching):
+            seen.append(said)
+            ask = AskBench(2000, 1, look=said.look)
+        assert isinstance(said, Benched)
+        self.assertGreater(said.gets.count, 0)
+        done = [it.done for it in seen]
+        self.assertGreater(len(done), 4)
+        self.assertEqual((done, len(set(done))), (sorted(done), len(done)))
+        self.assertEqual({it.phase for it in seen}, {"puts", "gets"})
+        self.assertLessEqual(done[-1], 1)
+        for look in (ask.look + 1, ask.look - 1):
+            over = self.ask(AskBench(look=look)) if look > 1 else None
+            if over is not None:
+                assert isinstance(over, Failed), over
+                self.assertIn("that measurement is over", over.text)
+
+    def test_bar(self) -> None:
+        """At a terminal there is a bar meanwhile, and then the same table."""
+        out = Terminal()
+        self.patch(bench_command, "Progress", partial(Progress, out=out))
+        shown = self.out_of("bench", "--operations", "2000", "--workers", "1")
+        self.assertIn("%  puts are measured", out.getvalue())
+        self.assertIn("%  gets are measured", out.getvalue())
+        self.assertIn("P99", shown)
 
     def test_time_is_up(self) -> None:
         """However many are wanted, puts and gets end in time."""

@@ -8,10 +8,14 @@ import io
 import json
 import stat
 import tarfile
+from functools import partial
 from pathlib import Path
 
+from mycorrizal.pulse import debug_command
 from mycorrizal.pulse.bundle import packed
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.testing.cluster import SECRET
+from tests.pulse.test_progress import Terminal
 from tests.pulse.worlds import PulseTestCase
 
 
@@ -37,6 +41,14 @@ class DebugTests(PulseTestCase):
                 self.assertTrue(directory.startswith("pulse-debug-mycorrizal-"))
                 found[name] = file.read()
         return found
+
+    def test_bar(self) -> None:
+        """At a terminal there is a bar meanwhile; elsewhere nothing is said."""
+        out = Terminal()
+        self.patch(debug_command, "Progress", partial(Progress, out=out))
+        self.out_of("debug", "--output", str(self.path))
+        for words in ("  0%  all nodes tell: status", " 75%  all nodes tell: settings"):
+            self.assertIn(words, out.getvalue())
 
     def test_files(self) -> None:
         """Status, settings, events and findings of all nodes are in it."""

@@ -22,7 +22,9 @@ class DrainTestCase(PulseTestCase):
         cache = self.cluster[0].cache()
         self.cluster.result_of(cache.create_bucket("b", replicas=0))
         for number in range(60):
-            self.cluster.result_of(cache.put("b", f"k{number}", bytes(20_000)))
+            # What can't be compressed takes its time.
+            value = self.host.runtime.token_bytes(20_000)
+            self.cluster.result_of(cache.put("b", f"k{number}", value))
         self.cluster.until(self.cluster.converged)
 
     def held(self, number: int) -> int:

@@ -100,7 +100,12 @@ class PulseTestCase(SynchronousTestCase):
     def pulse(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Run ``pulse`` with these arguments."""
 
-        session = Session(self._converse, self.environment, talk=self._talk)
+        session = Session(
+            self._converse,
+            self.environment,
+            talk=self._talk,
+            now=self.host.runtime.now,
+        )
         return CliRunner().invoke(
             pulse, arguments, input=stdin, obj=session, prog_name="pulse"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from mycorrizal.mycel.config import REPLICAS_MAX
 from mycorrizal.pulse.bench_messages import (
@@ -15,9 +16,12 @@ from mycorrizal.pulse.bench_messages import (
     WORKERS_MAX,
     AskBench,
     Benched,
+    Benching,
     Pace,
 )
+from mycorrizal.pulse.messages import Reply
 from mycorrizal.pulse.options import Command
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.pulse.render import Column, printable, table, terminal_width
 from mycorrizal.pulse.session import EXIT_REFUSED, Session
 
@@ -65,8 +69,7 @@ def bench(
     the end; what else the cluster does is slower meanwhile. The exit code is 1 if
     an operation failed.
     """
-    asked = AskBench(operations, workers, value_bytes, replicas)
-    found = session.ask(asked, Benched)
+    found = _ask(session, AskBench(operations, workers, value_bytes, replicas))
     problems = {
         f"{pace.failed:,} {what} failed; the first: {pace.problem}"
         for what, pace in (("puts", found.puts), ("gets", found.gets))
@@ -86,6 +89,24 @@ def bench(
     session.say("\n".join(text), msgspec.structs.asdict(found))
     if problems or found.missed:
         raise SystemExit(EXIT_REFUSED)
+
+
+def _ask(session: Session, asked: AskBench) -> Benched:
+    """Have it measured; at a terminal, see how far that is."""
+    with Progress(quiet=session.as_json, lines=False) as progress:
+        if not progress.seen:
+            return session.ask(asked, Benched)
+
+        def following(reply: Reply) -> AskBench | None:
+            if not isinstance(reply, Benching):
+                return None
+            progress.show(reply.done, f"{reply.phase} are measured")
+            return replace(asked, look=reply.look)
+
+        kinds = (Benched, Benching)
+        found = session.follow(replace(asked, look=1), kinds, following)
+    assert isinstance(found, Benched)
+    return found
 
 
 def _table(found: Benched) -> str:

@@ -25,12 +25,28 @@ class AskBench(msgspec.Struct, tag="bench"):
 
     :ivar operations: Puts, and then as many gets, unless the time is up before.
     :ivar workers: Operations that are under way at once.
+    :ivar look: 0: answer when all is done.  1: begin, and say how far you are, by
+        `Benching`; any other number: how far is the measurement of that number?
     """
 
     operations: Annotated[int, Meta(ge=1, le=OPERATIONS_MAX)] = 5000
     workers: Annotated[int, Meta(ge=1, le=WORKERS_MAX)] = 16
     value_bytes: Annotated[int, Meta(ge=0, le=VALUE_BYTES_MAX)] = 100
     replicas: Annotated[int, Meta(ge=0, le=7)] = 1
+    look: Annotated[int, Meta(ge=0)] = 0
+
+
+class Benching(msgspec.Struct, tag="benching"):
+    """
+    How far a measurement is.
+
+    :ivar look: With which to ask again.
+    :ivar done: From 0 to 1.
+    """
+
+    look: int
+    phase: str
+    done: float
 
 
 class Pace(msgspec.Struct):

@@ -24,8 +24,8 @@ from mycorrizal.pulse.drain_command import drain
 from mycorrizal.pulse.event_commands import events
 from mycorrizal.pulse.explain_command import explain
 from mycorrizal.pulse.keys_commands import keys
+from mycorrizal.pulse.leave_command import leave
 from mycorrizal.pulse.messages import (
-    AskLeave,
     AskPing,
     AskSend,
     AskStatus,
@@ -100,19 +100,6 @@ def send(
     session.say(f"sent {len(data)} bytes to {to}", {"sent": len(data), "to": node_ids})
 
 
-@pulse.command()
-@click.argument("node_id", metavar="ID")
-@click.pass_obj
-def leave(session: Session, node_id: str) -> None:
-    """
-    Have a node hand over what it holds and leave the cluster.
-
-    Under twist its process ends, as with SIGTERM.
-    """
-    session.ask(AskLeave(node_id), Ok)
-    session.say(f"{render.printable(node_id)} was asked to leave", {"node_id": node_id})
-
-
 @pulse.command(plain=True)
 @click.option("--stay", is_flag=True, help="Kill none, and leave them till Ctrl-C.")
 @click.pass_obj
@@ -137,6 +124,7 @@ for _shown in (
     events,
     explain,
     keys,
+    leave,
     nodes,
     secret,
     top,

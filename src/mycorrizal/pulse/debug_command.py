@@ -22,6 +22,7 @@ from mycorrizal.pulse.cluster_messages import (
 )
 from mycorrizal.pulse.messages import AskStatus, Question, encode_question
 from mycorrizal.pulse.options import Command
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.pulse.render import printable, size
 from mycorrizal.pulse.session import Session, Trouble
 
@@ -32,6 +33,7 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     AskVitals(probe=True),
     AskConfig(),
 )
+_TOPICS: Final = ("status", "events", "what may be wrong", "settings")
 
 
 @click.command(cls=Command)
@@ -50,13 +52,17 @@ def debug(session: Session, output: str | None) -> None:
     """
     found: list[FromAll] = []
 
+    def question() -> AskAll:
+        place = len(found)
+        progress.show(place / len(_QUESTIONS), f"all nodes tell: {_TOPICS[place]}")
+        return AskAll(encode_question(_QUESTIONS[place]))
+
     def following(answer: FromAll) -> AskAll | None:
         found.append(answer)
-        if len(found) == len(_QUESTIONS):
-            return None
-        return AskAll(encode_question(_QUESTIONS[len(found)]))
+        return None if len(found) == len(_QUESTIONS) else question()
 
-    session.follow(AskAll(encode_question(_QUESTIONS[0])), FromAll, following)
+    with Progress(quiet=session.as_json, lines=False) as progress:
+        session.follow(question(), FromAll, following)
     answers = Answers.of(found)
     moment = datetime.fromtimestamp(answers.wall_s, UTC)
     # Names of clusters are free; those of files are not.

@@ -22,6 +22,7 @@ from mycorrizal.pulse import render
 from mycorrizal.pulse.demo_node import TWIST, twist_command
 from mycorrizal.pulse.demo_stay import DemoStay, print_data
 from mycorrizal.pulse.demo_story import VALUES, DemoFailed, DemoStory
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.pulse.session import EXIT_INTERRUPTED, EXIT_REFUSED
 from mycorrizal.runtime import Runtime
 
@@ -85,7 +86,8 @@ def run_demo(
 
     with tempfile.TemporaryDirectory(prefix="mycorrizal-demo-") as directory:
         tell = _say_nothing if as_json else click.echo
-        about = (Runtime(turning), Path(directory), command, tell)
+        progress = Progress(quiet=as_json, lines=False)
+        about = (Runtime(turning), Path(directory), command, tell, progress)
         demo = DemoStory(*about)
         if stay:
             demo = DemoStay(*about, print_data if as_json else _say_nothing)
@@ -94,6 +96,7 @@ def run_demo(
             story = Deferred.fromCoroutine(demo.run())
             stories.append(story)
             story.addBoth(_told, demo, as_json).addCallback(ended)
+            story.addBoth(lambda _: progress.end())
 
         def end() -> Deferred[Any]:
             # Also after Ctrl-C, in the midst of the story.

@@ -17,6 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from mycorrizal.nodosum import format_address
 from mycorrizal.pulse.demo_node import TWIST, DemoNode
 from mycorrizal.pulse.demo_story import BUCKET, DemoStory
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.runtime import Runtime
 
 
@@ -29,6 +30,7 @@ class DemoStay(DemoStory):
 
     # On 127.0.0.1, as no interface is named.
     options = ("--http", "tcp:0")
+    steps_expected = 7
 
     def __init__(
         self,
@@ -36,9 +38,10 @@ class DemoStay(DemoStory):
         directory: Path,
         command: Sequence[str] = TWIST,
         tell: Callable[[str], object] = click.echo,
+        progress: Progress | None = None,
         show_data: Callable[[dict[str, Any]], object] = lambda data: None,
     ) -> None:
-        super().__init__(runtime, directory, command, tell)
+        super().__init__(runtime, directory, command, tell, progress)
         self._show_data = show_data
 
     async def run(self) -> None:

@@ -35,6 +35,7 @@ from mycorrizal.pulse.messages import (
     Status,
     Value,
 )
+from mycorrizal.pulse.progress import Progress
 from mycorrizal.runtime import Runtime
 from mycorrizal.state import cluster_directory, make_secret, read_secret
 
@@ -74,9 +75,11 @@ class DemoStory:
     :param tell: Takes each line of the story.
     :ivar steps: What has happened so far, and when, in seconds.
     :cvar options: That each node is started with besides its addresses.
+    :cvar steps_expected: How many there are when all is told.
     """
 
     options: Sequence[str] = ()
+    steps_expected = 13
 
     def __init__(
         self,
@@ -84,8 +87,10 @@ class DemoStory:
         directory: Path,
         command: Sequence[str] = TWIST,
         tell: Callable[[str], object] = click.echo,
+        progress: Progress | None = None,
     ) -> None:
         self._runtime = runtime
+        self._progress = progress or Progress(quiet=True)
         self._directory = directory
         self._command = command
         self.steps: list[tuple[float, str]] = []
@@ -266,7 +271,13 @@ class DemoStory:
     def _tell(self, what: str) -> None:
         at_s = self._runtime.now() - self._began_at
         self.steps.append((at_s, what))
+        # The bar stands below what was told, and gives way to it.
+        self._progress.end()
         self._tell_line(f"{click.style(f'{at_s:6.2f} s', dim=True)}   {what}")
+        done = len(self.steps)
+        if done < self.steps_expected:
+            of = self.steps_expected
+            self._progress.show(done / of, f"step {done + 1} of {of}")
 
     def _since(self, moment: float) -> str:
         passed_s = self._runtime.now() - moment
@@ -309,6 +320,7 @@ class DemoStory:
 
     def clean_up(self) -> Deferred[Any]:
         """End the processes that are left; fires when they have ended."""
+        self._progress.end()
         for client in self._clients.values():
             client.abort()
         left = [node for node in self._nodes if node.running]

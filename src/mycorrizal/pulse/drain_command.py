@@ -66,16 +66,15 @@ def _wait(
     session: Session, node_id: str, timeout_s: float, progress: Progress
 ) -> Draining:
     """Begin, and look until it is done, undone, or the time is up."""
-    looks, most = 0, 1
+    ends_at, most = session.now() + timeout_s, 1
 
     def following(found: Draining) -> AskDrain | None:
-        nonlocal looks, most
+        nonlocal most
         left = found.slots + sum(found.left.values())
         most = max(most, left)
         progress.show(0.0 if not found.drained else 1 - left / most, _left(found))
-        if found.done or not found.drained or looks * LOOK_S >= timeout_s:
+        if found.done or not found.drained or session.now() >= ends_at:
             return None
-        looks += 1
         return AskDrain(node_id, "look", LOOK_S)
 
     return session.follow(AskDrain(node_id, "begin"), Draining, following)

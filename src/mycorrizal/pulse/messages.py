@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from mycorrizal.errors import LocalProtocolError, RemoteProtocolError
-from mycorrizal.pulse.bench_messages import AskBench, Benched
+from mycorrizal.pulse.bench_messages import AskBench, Benched, Benching
 from mycorrizal.pulse.cluster_messages import ClusterQuestion, ClusterReply
 from mycorrizal.pulse.drain_messages import AskDrain, Draining
 from mycorrizal.version import __version__
@@ -329,6 +329,7 @@ Reply = (
     | Ok
     | Failed
     | Benched
+    | Benching
     | Draining
     | ClusterReply
 )

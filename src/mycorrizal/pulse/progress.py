@@ -39,6 +39,11 @@ class Progress:
         self._part = -1
         self._drawn = False
 
+    @property
+    def seen(self) -> bool:
+        """Whether there is a bar, or there are lines."""
+        return self._bar or self._lines
+
     def show(self, done: float, text: str) -> None:
         """
         Tell.

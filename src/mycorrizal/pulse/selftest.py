@@ -11,11 +11,18 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from mycorrizal.errors import LocalProtocolError, MycorrizalError, NotRunning
 from mycorrizal.mycel import Cache
 from mycorrizal.nodosum import NodosumService
-from mycorrizal.pulse.bench_messages import KEYS_MAX, AskBench, Benched, Pace
+from mycorrizal.pulse.bench_messages import (
+    KEYS_MAX,
+    AskBench,
+    Benched,
+    Benching,
+    Pace,
+)
 from mycorrizal.runtime import Runtime
 
 BUCKET_PREFIX: Final = "pulse-bench-"
@@ -24,6 +31,8 @@ BUCKET_PREFIX: Final = "pulse-bench-"
 PHASE_S_MAX: Final = 2.5
 #: If the node dies in the midst of it, its values are gone after this.
 VALUE_TTL_S: Final = 60.0
+#: Between a look at a measurement and the answer.
+LOOK_S: Final = 0.25
 #: After so many operations a worker lets others have the reactor, even if none
 #: of them had to wait for another node.
 _AT_A_STRETCH: Final = 16
@@ -39,6 +48,42 @@ class SelfTest:
         self._nodosum = nodosum
         self._cache = cache
         self._running = False
+        #: The number of the last one that is looked at, and what it has found.
+        self._looked_at = 1
+        self._found: Benched | Failure | None = None
+        self._phases: list[_Phase] = []
+
+    def answer(self, asked: AskBench) -> Deferred[Any]:
+        """
+        Measure; or begin to, and say how far it is; or say so.
+
+        :return: Fires with `Benched`, or `Benching`.  Fails as `run`, and with
+            `LocalProtocolError` if another measurement was begun since.
+        """
+        if not asked.look:
+            return self.run(asked)
+        if asked.look == 1:
+            done = self.run(asked)
+            self._looked_at += 1
+            self._found = None
+            done.addBoth(self._keep, self._looked_at)
+        number = self._looked_at if asked.look == 1 else asked.look
+        pause: Deferred[None] = Deferred(lambda _: timer.cancel())
+        timer = self._nodosum.runtime.call_later(LOOK_S, pause.callback, None)
+        return pause.addCallback(lambda _: self._look(number))
+
+    def _keep(self, found: Benched | Failure, number: int) -> None:
+        if number == self._looked_at:
+            self._found = found
+
+    def _look(self, number: int) -> Benched | Failure | Benching:
+        if number != self._looked_at:
+            raise LocalProtocolError("that measurement is over; begin another")
+        if self._found is not None:
+            return self._found
+        part = sum(phase.part for phase in self._phases) / 2
+        what = "gets" if len(self._phases) > 1 else "puts"
+        return Benching(number, what, round(part, 3))
 
     def run(self, asked: AskBench) -> Deferred[Benched]:
         """
@@ -52,8 +97,13 @@ class SelfTest:
         self._running = True
         return Deferred.fromCoroutine(self._run(asked)).addBoth(self._ended)
 
+    def _begun(self, phase: _Phase) -> _Phase:
+        self._phases.append(phase)
+        return phase
+
     def _ended(self, result: Any) -> Any:
         self._running = False
+        self._phases.clear()
         return result
 
     async def _run(self, asked: AskBench) -> Benched:
@@ -78,10 +128,10 @@ class SelfTest:
             missed += entry is None
 
         try:
-            puts = await _Phase(runtime, put, asked).run()
+            puts = await self._begun(_Phase(runtime, put, asked)).run()
             # What was not put can't be found.
             del keys[max(1, puts.count) :]
-            gets = await _Phase(runtime, get, asked).run()
+            gets = await self._begun(_Phase(runtime, get, asked)).run()
         finally:
             try:
                 await cache.drop_bucket(bucket)
@@ -105,6 +155,13 @@ class _Phase:
     problem: str = ""
     ends_at: float = 0.0
     took_s: list[float] = attrs.field(factory=list)
+
+    @property
+    def part(self) -> float:
+        """Which part of it is done, or of the time that it may take."""
+        left_s = self.ends_at - self.runtime.now()
+        done = self.begun / self.asked.operations
+        return min(1.0, max(done, 1 - left_s / PHASE_S_MAX))
 
     async def run(self) -> Pace:
         """Do all of it."""

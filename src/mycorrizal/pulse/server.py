@@ -189,7 +189,7 @@ class PulseServer:
             case AskVitals(probe):
                 return self._vitals() if probe else vitals(self._nodosum, self._mycel)
             case AskBench():
-                return self._selftest.run(question)
+                return self._selftest.answer(question)
             case AskDrain():
                 return self._drains.answer(question)
             case AskConfig():

@@ -46,7 +46,7 @@ from mycorrizal.pulse.messages import (
     Reply,
 )
 from mycorrizal.pulse.render import folded, printable
-from mycorrizal.runtime import Runtime
+from mycorrizal.runtime import Runtime, monotonic_s
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -201,6 +201,7 @@ class Session:
 
     :ivar converse: What asks the node.
     :ivar options: Those of `find_access` that were given.
+    :ivar now: The monotonic clock.
     """
 
     converse: Converse = converse
@@ -208,6 +209,7 @@ class Session:
     options: dict[str, str] = attrs.field(factory=dict)
     as_json: bool = False
     talk: Talk = talk
+    now: Callable[[], float] = monotonic_s
 
     def ask(self, question: Question, kind: type[_Reply]) -> _Reply:
         """
@@ -222,7 +224,7 @@ class Session:
     def follow(
         self,
         question: Question,
-        kind: type[_Reply],
+        kind: type[_Reply] | tuple[type[_Reply], ...],
         following: Callable[[_Reply], Question | None],
     ) -> _Reply:
         """
@@ -243,7 +245,10 @@ class Session:
         )
 
     def _ask(
-        self, ask: Callable[[Access], Reply], kind: type[_Reply], changing: bool
+        self,
+        ask: Callable[[Access], Reply],
+        kind: type[_Reply] | tuple[type[_Reply], ...],
+        changing: bool,
     ) -> _Reply:
         try:
             access = find_access(self.options, self.environment)
