@@ -169,8 +169,11 @@ class Group(click.Group):
         for wanted in (_OTHER_NAMES.get(word), word):
             if wanted in paths:
                 return f"{here} {paths[wanted]}"
-        close = difflib.get_close_matches(word, paths, 1)
-        return f"{here} {paths[close[0]]}" if close else None
+        # One of this level is more likely to be meant than one below it.
+        for names in (self.commands, paths):
+            for close in difflib.get_close_matches(word, names, 1):
+                return f"{here} {paths[close]}"
+        return None
 
     def _paths(self) -> Iterator[tuple[str, str]]:
         # Those of groups within first, so that our own of the same name win.
