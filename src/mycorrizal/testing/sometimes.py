@@ -144,7 +144,7 @@ class Sometimes:
         def asks(*_: Any) -> str | None:
             return ASKED_HOLDERS
 
-        def sends(write: Any, owner: bytes) -> str | None:
+        def sends(write: Any, owner: bytes, _: Any) -> str | None:
             again = (write.stamp, owner) in sent
             sent.add((write.stamp, owner))
             return COPY_AGAIN if again else None
