@@ -101,6 +101,15 @@ class WatchdogTests(SynchronousTestCase):
         (said,) = map(formatEvent, events)
         self.assertIn("This process did not run for 3.0 s", said)
 
+    def test_reactor_that_is_first_afterwards(self) -> None:
+        """That it did not run is said also if the reactor runs again first (F5)."""
+        with capturedLogs() as events:
+            self.pass_time(3.0, busy=False)
+            self.dog.beat()
+            self.dog.look()
+        (said,) = map(formatEvent, events)
+        self.assertIn("This process did not run for 3.0 s", said)
+
     def test_code_that_lets_no_thread_run(self) -> None:
         """Code that keeps the thread from running as well is found after it (F33)."""
         with capturedLogs() as events:

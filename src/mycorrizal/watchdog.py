@@ -85,19 +85,21 @@ class Watchdog:
         if late_s > BEAT_S + WAKE_S or abs(self._skew_s - was_skew_s) > CLOCK_STEP_S:
             self._runtime.reactor.callFromThread(self._runtime.poke)
         since = self._held_up_since
+        # The reactor may have run again before this thread did.
+        stopped = slept_s > self._stall_s and busy_s < slept_s / 2
+        if stopped and since is None:
+            self._log.warn(
+                "This process did not run for {slept_s:.1f} s: it was stopped, or "
+                "the machine had no time for it",
+                slept_s=slept_s,
+            )
         if late_s <= self._stall_s:
             self._held_up_since = None
             if since is not None:
                 self._log.info("The reactor runs again: {s:.1f} s", s=beaten_at - since)
         elif since is None:
             self._held_up_since = beaten_at
-            if slept_s > self._stall_s and busy_s < slept_s / 2:
-                self._log.warn(
-                    "This process did not run for {late_s:.1f} s: it was stopped, "
-                    "or the machine had no time for it",
-                    late_s=late_s,
-                )
-            else:
+            if not stopped:
                 self._tell_stack(now, late_s)
 
     def _tell_stack(self, now: float, late_s: float) -> None:
