@@ -1,10 +1,10 @@
 # -*- test-case-name: benchmarks.tests.test_chart -*-
 """
-``python -m benchmarks.chart FILE.json FOLDER``: draw what a run has measured.
+``python -m benchmarks.chart FILE.json FOLDER [NAME ...]``: draw what a run measured.
 
 ``ratios.svg`` has how we stand to each peer; a file for each row, such as ``P2.svg``,
 has the figures themselves, and so has one for each curve. ``ratios.txt`` is a table in
-reStructuredText.
+reStructuredText. With names, only these are written.
 """
 
 from __future__ import annotations
@@ -25,26 +25,32 @@ FIGURE_PX = 130
 #: From the top of a bar to the line its words stand on.
 FONT_ASCENT_PX = 12
 MET, MISSED, UNJUDGED, OTHER = "#3a9a5c", "#d9534f", "#5b8fc7", "#a9a9a9"
-USAGE = "usage: python -m benchmarks.chart FILE.json FOLDER"
+USAGE = "usage: python -m benchmarks.chart FILE.json FOLDER [NAME ...]"
+RATIOS = "ratios"
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
+    if len(arguments) < 2:
         print(USAGE, file=sys.stderr)
         return 2
-    source, folder = map(Path, arguments)
+    source, folder, wanted = Path(arguments[0]), Path(arguments[1]), arguments[2:]
     try:
         run = json.loads(source.read_text())
         charts = drawings(run)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"error: {source} is not what --json writes: {error!r}", file=sys.stderr)
         return 1
+    for name in wanted:
+        if name not in charts:
+            there = ", ".join(charts)
+            print(f"error: {source} has no {name}; it has {there}", file=sys.stderr)
+            return 1
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in charts.items():
-        (folder / f"{name}.svg").write_text(text)
+    for name in wanted or charts:
+        (folder / f"{name}.svg").write_text(charts[name])
         print(folder / f"{name}.svg")
-    if run["rows"]:
-        (folder / "ratios.txt").write_text(rst.table(run))
+    if run["rows"] and (not wanted or RATIOS in wanted):
+        (folder / f"{RATIOS}.txt").write_text(rst.table(run))
     return 0
 
 
@@ -56,7 +62,7 @@ def drawings(run: dict[str, Any]) -> dict[str, str]:
     charts = {}
     ratios = [line for line in run["rows"] if line["ratio"] is not None]
     if ratios:
-        charts["ratios"] = _ratios(ratios)
+        charts[RATIOS] = _ratios(ratios)
     ids = dict.fromkeys(peer["id"] for peer in run["peers"])
     for row_id in ids:
         charts[row_id] = _figures(

@@ -9,6 +9,7 @@ import argparse
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.rounds import Samples, play, summary
 from benchmarks.rows import MissingPackage, Row
 from benchmarks.workloads.growing import CURVES, Curve
 
-ROUNDS = 3
+ROUNDS, QUICK_ROUNDS = 3, 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,15 +30,24 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.curves",
         description="Measure how figures change with more of something.",
     )
-    options.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CURVES))
+    options.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="all without it: "
+        + ", ".join(
+            f"{curve.id} ({curve.within_s} s at most, {curve.quick_within_s} s with"
+            " --quick)"
+            for curve in CURVES.values()
+        ),
+    )
     options.add_argument(
         "--rounds",
         metavar="N",
         type=rounds_number,
-        default=ROUNDS,
-        help=f"{ROUNDS} without it",
+        help=f"{ROUNDS} without it, or {QUICK_ROUNDS} with --quick",
     )
-    options.add_argument("--quick", action="store_true", help="fewer points")
+    options.add_argument("--quick", action="store_true", help="fewer points and rounds")
     options.add_argument(
         "--json", metavar="FILE", type=Path, help="write the figures there too"
     )
@@ -54,21 +64,27 @@ def main(arguments: list[str] | None = None) -> int:
         options.error(f"--json {chosen.json}: there is no such folder")
     # A SIGTERM unwinds the stack, so that each crew ends its processes.
     signal.signal(signal.SIGTERM, terminated)
-    facts = machine.facts()
-    curves = []
+    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
+    facts, run = machine.facts(), {"quick": chosen.quick, "rounds": rounds}
+    curves: list[dict[str, Any]] = []
     try:
         for name in chosen.names or CURVES:
-            curves.append(measured(CURVES[name], chosen.rounds, chosen.quick))
+            started_s = time.monotonic()
+            curves.append(measured(CURVES[name], rounds, chosen.quick))
             print(table(curves[-1]), end="\n\n", flush=True)
+            took_s = time.monotonic() - started_s
+            print(CURVES[name].told(took_s, chosen.quick), end="\n\n", flush=True)
+            if chosen.json:
+                # After each curve, so that a run which is stopped has those it played.
+                document = {"machine": facts, "run": run, "rows": [], "peers": []}
+                text = json.dumps({**document, "curves": curves}, indent=2)
+                chosen.json.write_text(text + "\n")
     except (MissingPackage, MeasurementFailed) as error:
         announce(f"error: {error}")
         return 1
     except KeyboardInterrupt:
         announce("stopped")
         return 130
-    if chosen.json:
-        document = {"machine": facts, "rows": [], "peers": [], "curves": curves}
-        chosen.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0
 
 
@@ -82,7 +98,8 @@ def measured(curve: Curve, rounds: int, quick: bool) -> dict[str, Any]:
         row = attrs.evolve(curve.row(amount), id=f"{curve.id} {amount:,}")
         row.require()
         unit = row.unit
-        add_points(lines, row, amount, play(row, rounds, announce))
+        row_rounds = min(rounds, row.rounds_max or rounds)
+        add_points(lines, row, amount, play(row, row_rounds, announce))
     return {
         "id": curve.id,
         "title": curve.title,

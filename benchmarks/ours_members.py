@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -47,14 +48,31 @@ def growth(few: int, many: int) -> Peer:
     return _peer("the worst of " + ", ".join(CALLS), measure)
 
 
-def taking(call: str, nodes: int) -> Peer:
-    """How many µs an operation takes."""
+def taking(nodes: int) -> tuple[Peer, ...]:
+    """How many µs each of `CALLS` takes; a round of all of them forms one cluster."""
+    cluster = _Once(nodes)
+    return tuple(_peer(call, partial(cluster.measure, call)) for call in CALLS)
 
-    def measure(crew: Crew) -> Sample:
-        took_us = _took_us(crew, nodes)
-        return Sample(took_us[call], KEYS * BATCHES * len(CALLS), crew.usage())
 
-    return _peer(call, measure)
+class _Once:
+    """What was measured together, and is told call by call."""
+
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
+        self._untold: dict[str, Sample] = {}
+
+    def measure(self, call: str, crew: Crew) -> Sample:
+        """
+        :return: what was measured with the calls before; what is measured now, if this
+            call was told already.
+        """
+        if call not in self._untold:
+            took_us = _took_us(crew, self._nodes)
+            usage, operations = crew.usage(), KEYS * BATCHES * len(CALLS)
+            self._untold = {
+                name: Sample(took_us[name], operations, usage) for name in CALLS
+            }
+        return self._untold.pop(call)
 
 
 def _took_us(crew: Crew, nodes: int) -> dict[str, float]:

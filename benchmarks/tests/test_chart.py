@@ -164,6 +164,23 @@ class CommandTests(SynchronousTestCase):
             ["P2.svg", "ratios.svg", "ratios.txt"],
         )
 
+    def test_some(self) -> None:
+        """With names, only these charts are written; one that is none is refused."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        source = folder / "run.json"
+        run = {"rows": [line()], "peers": [peer("get", True, [1.0])]}
+        source.write_text(json.dumps(run))
+        for name, written in (
+            ("P2", ["P2.svg"]),
+            ("ratios", ["ratios.svg", "ratios.txt"]),
+        ):
+            charts = folder / name
+            self.assertEqual(main([str(source), str(charts), name]), 0)
+            self.assertEqual(sorted(path.name for path in charts.iterdir()), written)
+        self.assertEqual(main([str(source), str(folder / "none"), "P99"]), 1)
+        self.assertFalse((folder / "none").exists())
+
     def test_no_run(self) -> None:
         """A file that is no run, or not there, is told in a sentence."""
         folder = Path(self.mktemp())

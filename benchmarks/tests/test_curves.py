@@ -5,13 +5,15 @@ Tests of the curves.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.curve_chart import curve_drawing, short
 from benchmarks.curves import add_points, main, table
+from benchmarks.ours_members import CALLS, taking
+from benchmarks.processes import Crew
 from benchmarks.rows import Sample
 from benchmarks.workloads.growing import CURVES, MESSAGES_MAX, payload
 
@@ -43,6 +45,53 @@ class CurveTests(SynchronousTestCase):
             self.assertEqual(list(each.amounts), sorted(set(each.amounts)))
             self.assertLess(len(each.quick_amounts), len(each.amounts))
             self.assertLessEqual(set(each.quick_amounts), set(each.amounts))
+
+    def test_ends(self) -> None:
+        """The curves go from one end to the other of what they are about."""
+        ends = {
+            each.id: (each.amounts[0], each.amounts[-1]) for each in CURVES.values()
+        }
+        self.assertEqual(
+            ends,
+            {
+                "in-flight": (1, 512),
+                "payload": (16, 1024 * 1024),
+                "entries": (1_000, 1_000_000),
+                "members": (3, 100),
+            },
+        )
+
+    def test_time(self) -> None:
+        """How long a curve took is told, and whether that is within what is allowed."""
+        for each in CURVES.values():
+            self.assertLess(each.quick_within_s, each.within_s)
+            at, past = (each.told(each.within_s + more, False) for more in (0, 1))
+            self.assertIn("are allowed", at)
+            self.assertIn("should take", past)
+            self.assertIn("should take", each.told(each.quick_within_s + 1, True))
+
+    def test_together(self) -> None:
+        """One cluster a round tells what each call takes, whichever is asked first."""
+        formed: list[int] = []
+
+        class Told:
+            """A crew whose cluster takes as many µs as there were clusters before."""
+
+            def start(self, name: str, entry: str, nodes: int) -> None:
+                formed.append(nodes)
+
+            def expect(self, child: object, key: str) -> dict[str, float]:
+                return dict.fromkeys(CALLS, float(len(formed)))
+
+            def usage(self) -> dict[str, Any]:
+                return {}
+
+        crew, peers = cast(Crew, Told()), taking(30)
+        for number in (1.0, 2.0):
+            values = {peer.name: peer.measure(crew).value for peer in peers}
+            self.assertEqual(values, dict.fromkeys(CALLS, number))
+            peers = (*peers[1:], peers[0])
+        self.assertEqual(formed, [30, 30])
 
     def test_rows(self) -> None:
         """At every amount the same peers play, ours first."""

@@ -14,13 +14,15 @@ from benchmarks.workloads.in_process import PUT_EVERY, Load
 
 #: Entries that fit the processor's caches, and entries that do not.
 FEW, MANY = 1_000, 100_000
+#: What is held takes the same memory in each round.
+MEMORY_ROUNDS_MAX = 3
 #: Without a bar, for whoever wants to know.
 CURIOUS = Bar()
 RATE = "operations per second of the processor"
 
 
 def p4(quick: bool) -> Row:
-    load = Load(entries=MANY, operations=200_000 if quick else 1_000_000)
+    load = Load(entries=MANY, operations=200_000 if quick else 500_000)
     return Row(
         id="P4",
         title=f"cache.get where it is called, with its Deferred; {MANY:,} random keys",
@@ -36,19 +38,19 @@ def p4(quick: bool) -> Row:
 
 def p5(quick: bool) -> Row:
     """What the code costs: all of it fits the processor's caches."""
-    load = Load(entries=FEW, operations=500_000 if quick else 2_000_000)
+    load = Load(entries=FEW, operations=500_000 if quick else 1_000_000)
     return _store("P5", f"get that hits in one node's store; {FEW:,} keys", load)
 
 
 def p5_mixed(quick: bool) -> Row:
-    load = Load(entries=FEW, operations=500_000 if quick else 2_000_000, mixed=True)
+    load = Load(entries=FEW, operations=500_000 if quick else 1_000_000, mixed=True)
     title = f"{PUT_EVERY - 1} gets to a put in one node's store; {FEW:,} keys"
     return _store("P5M", title, load)
 
 
 def p5_large(quick: bool) -> Row:
     """The same where the machine's memory has a word in it."""
-    load = Load(entries=MANY, operations=300_000 if quick else 1_000_000)
+    load = Load(entries=MANY, operations=300_000 if quick else 600_000)
     return _store("P5L", f"get that hits in one node's store; {MANY:,} keys", load)
 
 
@@ -82,6 +84,7 @@ def p10(quick: bool) -> Row:
             Rival(local_caches.memory("theine", load), CURIOUS),
             Rival(local_caches.memory("lru-dict", load), CURIOUS),
         ),
+        rounds_max=MEMORY_ROUNDS_MAX,
     )
 
 
@@ -105,5 +108,5 @@ def p12(quick: bool) -> Row:
             ours.growth("get of all keys", few, anything),
         ),
         bar=Bar(must=1.3),
-        timeout_s=120.0,
+        timeout_s=300.0,
     )

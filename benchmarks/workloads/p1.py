@@ -17,7 +17,7 @@ def load(quick: bool) -> Load:
     return Load(
         payload_bytes=100,
         warmup=20_000,
-        measured=1_000_000 if quick else 3_000_000,
+        measured=1_000_000 if quick else 2_000_000,
     )
 
 

@@ -15,7 +15,7 @@ def load(quick: bool) -> Load:
     return Load(
         payload_bytes=64 * 1024,
         warmup=500,
-        measured=10_000 if quick else 40_000,
+        measured=10_000 if quick else 20_000,
     )
 
 
