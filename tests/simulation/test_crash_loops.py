@@ -49,7 +49,7 @@ class CrashLoopTests(SynchronousTestCase):
         after = [noted(node, Kind.JOINED) for node in cluster.nodes[:3]]
         return [now - was for now, was in zip(after, before, strict=True)]
 
-    @seeds(2)
+    @seeds(1)
     def test_damped(self, seed: int) -> None:
         """
         Of 300 lives it is let in for a score, by all others alike; the others go
@@ -76,7 +76,7 @@ class CrashLoopTests(SynchronousTestCase):
         lives = self.storm(cluster, 60)
         self.assertEqual(lives, [30, 30, 30])
 
-    @seeds(3)
+    @seeds(1)
     def test_a_node_that_has_just_come(self, seed: int) -> None:
         """One that has seen nothing of it yet lets it in a few times; then no more."""
         cluster = self.cluster(seed)
@@ -88,7 +88,7 @@ class CrashLoopTests(SynchronousTestCase):
         cluster.check_invariants()
         cluster.close()
 
-    @seeds(3)
+    @seeds(2)
     def test_stopped_while_it_waits(self, seed: int) -> None:
         """It can be stopped meanwhile, and nothing is left of it."""
         cluster = self.cluster(seed)
@@ -100,7 +100,7 @@ class CrashLoopTests(SynchronousTestCase):
         cluster.check_invariants()
         cluster.close()
 
-    @seeds(3)
+    @seeds(2)
     def test_all_at_once(self, seed: int) -> None:
         """Nobody waits for ever when all others crash, too."""
         cluster = self.cluster(seed)
