@@ -9,6 +9,7 @@ from __future__ import annotations
 #: The longest prefix of a module's name gives its level; imports never go up.
 LEVELS = {
     "mycorrizal.runtime": 0,
+    "mycorrizal.backoff": 0,
     "mycorrizal.errors": 0,
     "mycorrizal.clock": 0,
     "mycorrizal.histogram": 0,

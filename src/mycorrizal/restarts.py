@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mycorrizal.backoff import doubled_s
+
 #: A life that ends sooner than this after the node has opened its ports is a
 #: short one.
 SHORT_LIFE_S: Final = 10.0
@@ -26,8 +28,7 @@ def pause_s(starts: int) -> float:
     """
     if starts <= STARTS_MAX:
         return 0.0
-    doubled_s: float = PAUSE_MIN_S * 2.0 ** min(starts - STARTS_MAX - 1, 9)
-    return min(PAUSE_MAX_S, doubled_s)
+    return doubled_s(PAUSE_MIN_S, PAUSE_MAX_S, starts - STARTS_MAX - 1)
 
 
 def in_a_row(starts: int, started_ms: int, now_ms: int) -> int:

@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 import attrs
 
+from mycorrizal.backoff import doubled_s, jittered_s
 from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.effects import Dial, Effect, SendHello
 from mycorrizal.nodosum.peer import Peer, PeerState
@@ -135,11 +136,11 @@ class Contacts:
                 contact.failures += 1
                 contact.refused = refused
             return
-        pause_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(contact.failures, 9))
+        pause_s = doubled_s(RETRY_MIN_S, RETRY_MAX_S, contact.failures)
         contact.failures += 1
         contact.refused = refused
         contact.phase = Phase.RESTING
-        contact.next_at = now + pause_s * (0.5 + self._random() / 2)
+        contact.next_at = now + jittered_s(pause_s, self._random)
 
     def tick(self, now: float, peers: dict[bytes, Peer]) -> tuple[Effect, ...]:
         """Time has passed; call this several times a second."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mycorrizal.backoff import jittered_s
 from mycorrizal.nodosum.effects import SendPeers
 from mycorrizal.nodosum.peer import Peer
 
@@ -35,7 +36,7 @@ class Gossip:
         due_at = self._due_at
         if due_at is not None and now < due_at:
             return ()
-        self._due_at = now + GOSSIP_S * (0.5 + self._random() / 2)
+        self._due_at = now + jittered_s(GOSSIP_S, self._random)
         linked = [peer for peer in members if peer.linked]
         if due_at is None or len(members) < 2 or not linked:
             return ()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
+from mycorrizal.backoff import doubled_s, jittered_s
 from mycorrizal.nodosum.acl import KeyRing
 from mycorrizal.nodosum.peer import SupportsLink
 
@@ -127,9 +128,9 @@ class Turns:
         turn = self._turns.get(link)
         if turn is None:
             return 0.0
-        pause_s = min(RETRY_MAX_S, RETRY_MIN_S * 2.0 ** min(turn.tries, 9))
+        longest_s = doubled_s(RETRY_MIN_S, RETRY_MAX_S, turn.tries)
         turn.tries += 1
-        pause_s *= 0.5 + self._random() / 2
+        pause_s = jittered_s(longest_s, self._random)
         turn.at = now + pause_s
         return pause_s
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mycorrizal.backoff import doubled_s, jittered_s
 from mycorrizal.nodosum.config import Address
 from mycorrizal.nodosum.effects import Dial
 from mycorrizal.nodosum.peer import Peer, PeerState
@@ -50,10 +51,10 @@ def lost(peer: Peer, now: float, random: Random) -> None:
     peer.flaps = 0 if now - peer.up_at >= STEADY_S else peer.flaps + 1
     pause_s = 0.0
     if peer.flaps > 1:
-        doubled_s = FLAP_PAUSE_MIN_S * 2.0 ** min(peer.flaps - 2, 9)
-        pause_s = _jittered(min(FLAP_PAUSE_MAX_S, doubled_s), random)
+        longest_s = doubled_s(FLAP_PAUSE_MIN_S, FLAP_PAUSE_MAX_S, peer.flaps - 2)
+        pause_s = jittered_s(longest_s, random)
     peer.damped_until = now + pause_s
-    peer.dial_at = now + min(pause_s, _jittered(UNHEARD_PAUSE_MAX_S, random))
+    peer.dial_at = now + min(pause_s, jittered_s(UNHEARD_PAUSE_MAX_S, random))
 
 
 def vouched(peer: Peer) -> None:
@@ -64,11 +65,11 @@ def vouched(peer: Peer) -> None:
 def failed(peer: Peer, now: float, random: Random) -> None:
     """A dial of the peer has failed: the next one comes later than the last."""
     longest_s = MEMBER_PAUSE_MAX_S if peer.member else DIAL_PAUSE_MAX_S
-    pause_s = min(longest_s, DIAL_PAUSE_MIN_S * 2.0 ** min(peer.dials, 9))
+    pause_s = doubled_s(DIAL_PAUSE_MIN_S, longest_s, peer.dials)
     peer.dials += 1
     if peer.state is PeerState.SUSPECT:
         pause_s = PROBE_PAUSE_S
-    peer.dial_at = now + _jittered(pause_s, random)
+    peer.dial_at = now + jittered_s(pause_s, random)
 
 
 def soon(peer: Peer, at: float) -> None:
@@ -96,7 +97,3 @@ def dial(peer: Peer) -> Dial:
     found = [one for one in peer.addresses if one not in peer.refused]
     addresses = found or list(peer.addresses)
     return Dial(addresses[peer.dials % len(addresses)], peer.node_key)
-
-
-def _jittered(pause_s: float, random: Random) -> float:
-    return pause_s * (0.5 + random() / 2)

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mycorrizal.backoff import doubled_s, jittered_s
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.nodosum.config import Address, canonical, is_dialable
 from mycorrizal.nodosum.discovery import (
@@ -144,7 +145,7 @@ class Rounds:
         if isinstance(result, Failure):
             failures += 1
             self._failed(result, discovery)
-            pause_s = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** min(failures - 1, 9))
+            pause_s = doubled_s(PAUSE_MIN_S, PAUSE_MAX_S, failures - 1)
         else:
             failures = 0
             if self._problems.pop(discovery, None) is not None:
@@ -154,7 +155,7 @@ class Rounds:
             mixed = chain.from_iterable(zip_longest(*self._found.values()))
             self._tell(list(dict.fromkeys(it for it in mixed if it is not None)))
             pause_s = discovery.round_s
-        pause_s *= 0.5 + self._runtime.random() / 2
+        pause_s = jittered_s(pause_s, self._runtime.random)
         self._timers[discovery] = self._runtime.call_later(
             pause_s, self._look, discovery, failures
         )

@@ -12,6 +12,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from mycorrizal.backoff import doubled_s, jittered_s
 from mycorrizal.errors import DiscoveryError
 from mycorrizal.runtime import Runtime
 
@@ -27,8 +28,8 @@ def retry_pause_s(failures: int, random: Callable[[], float]) -> float:
     How long to wait after so many failures in a row, in seconds: doubled each
     time, with jitter, so that many nodes don't come back in one moment.
     """
-    pause_s = RETRY_MIN_S * float(1 << min(max(failures, 1) - 1, 9))
-    return min(RETRY_MAX_S, pause_s) * (0.5 + random() / 2)
+    pause_s = doubled_s(RETRY_MIN_S, RETRY_MAX_S, max(failures, 1) - 1)
+    return jittered_s(pause_s, random)
 
 
 class TokenBucket:
