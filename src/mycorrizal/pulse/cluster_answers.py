@@ -21,6 +21,7 @@ from mycorrizal.mycel.slots.placement import slot_of
 from mycorrizal.mycel.slots.routes import ELSEWHERE, SETTLED
 from mycorrizal.mycel.store.lru import INF
 from mycorrizal.nodosum import ANSWERED, Channel, KeyRing, NodosumService
+from mycorrizal.nodosum.discovery.pacing import pause
 from mycorrizal.pulse.cluster_messages import (
     AskAll,
     AskChangeKeys,
@@ -84,9 +85,8 @@ class Gathering:
         question = asked_of_all(asked)
         if not asked.pause_s:
             return self._ask(question, asked.question)
-        pause: Deferred[None] = Deferred(lambda _: timer.cancel())
-        timer = self._runtime.call_later(asked.pause_s, pause.callback, None)
-        return pause.addCallback(lambda _: self._ask(question, asked.question))
+        waited = pause(self._runtime, asked.pause_s)
+        return waited.addCallback(lambda _: self._ask(question, asked.question))
 
     def _ask(self, question: Question, payload: bytes) -> Deferred[FromAll]:
         answers: list[FromOne] = []

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from mycorrizal.errors import PeerUnreachable, RemoteProtocolError
 from mycorrizal.mycel import MycelService
-from mycorrizal.nodosum import ANSWERED, Channel, NodosumService
+from mycorrizal.nodosum import Channel, NodosumService
+from mycorrizal.nodosum.discovery.pacing import pause
 from mycorrizal.pulse.drain_messages import AskDrain, Draining
-from mycorrizal.pulse.messages import decode_reply, encode
+from mycorrizal.pulse.messages import decode_reply
+from mycorrizal.pulse.passing import pass_on
 
 #: How long another node may take to answer in our place.
 ANSWER_TIMEOUT_S: Final = 3.0
@@ -42,13 +43,16 @@ class Drains:
         """
         if not asked.pause_s:
             return self._answer(asked)
-        pause: Deferred[None] = Deferred(lambda _: timer.cancel())
-        timer = self._nodosum.runtime.call_later(asked.pause_s, pause.callback, None)
-        return pause.addCallback(lambda _: self._answer(replace(asked, pause_s=0.0)))
+        look = replace(asked, pause_s=0.0)
+        waited = pause(self._nodosum.runtime, asked.pause_s)
+        return waited.addCallback(lambda _: self._answer(look))
 
     def _answer(self, asked: AskDrain) -> Deferred[Any] | Draining:
         if asked.node_id != self._nodosum.me.node_id:
-            return self._pass_on(asked)
+            answer = pass_on(
+                self._nodosum, self._channel, asked.node_id, asked, ANSWER_TIMEOUT_S
+            )
+            return answer.addCallback(decode_reply)
         standing = self._mycel.standing
         if asked.action == "begin":
             self._log.info("Asked by pulse to be drained")
@@ -63,23 +67,3 @@ class Drains:
             self._mycel.claims.serving.bit_count(),
             self._mycel.not_handed_over() if standing.drained else {},
         )
-
-    def _pass_on(self, asked: AskDrain) -> Deferred[Any]:
-        link = self._nodosum.applications.links.get(asked.node_id)
-        answer: Deferred[Any] = Deferred()
-
-        def replied(how: int, payload: bytes) -> None:
-            if how != ANSWERED:
-                answer.errback(PeerUnreachable([asked.node_id]))
-                return
-            try:
-                answer.callback(decode_reply(payload))
-            except RemoteProtocolError as error:
-                answer.errback(error)
-
-        deadline = self._nodosum.runtime.now() + ANSWER_TIMEOUT_S
-        if link is None or not self._channel.call(
-            link, encode(asked), replied, deadline
-        ):
-            return fail(PeerUnreachable([asked.node_id]))
-        return answer

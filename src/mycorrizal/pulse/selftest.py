@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from mycorrizal.errors import LocalProtocolError, MycorrizalError, NotRunning
 from mycorrizal.mycel import Cache
 from mycorrizal.nodosum import NodosumService
+from mycorrizal.nodosum.discovery.pacing import pause
 from mycorrizal.pulse.bench_messages import (
     KEYS_MAX,
     AskBench,
@@ -68,9 +69,8 @@ class SelfTest:
             self._found = None
             done.addBoth(self._keep, self._looked_at)
         number = self._looked_at if asked.look == 1 else asked.look
-        pause: Deferred[None] = Deferred(lambda _: timer.cancel())
-        timer = self._nodosum.runtime.call_later(LOOK_S, pause.callback, None)
-        return pause.addCallback(lambda _: self._look(number))
+        waited = pause(self._nodosum.runtime, LOOK_S)
+        return waited.addCallback(lambda _: self._look(number))
 
     def _keep(self, found: Benched | Failure, number: int) -> None:
         if number == self._looked_at:

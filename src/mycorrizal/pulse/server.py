@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mycorrizal.errors import LocalProtocolError, MycorrizalError, PeerUnreachable
+from mycorrizal.errors import LocalProtocolError, MycorrizalError
 from mycorrizal.mycel import BucketSettings, MycelService
 from mycorrizal.mycel.operations.latencies import Latencies
 from mycorrizal.nodosum import (
-    ANSWERED,
     Channel,
     ErrorCode,
     Link,
@@ -71,6 +70,7 @@ from mycorrizal.pulse.messages import (
     decode_question,
     encode,
 )
+from mycorrizal.pulse.passing import pass_on
 from mycorrizal.pulse.permission import Permission
 from mycorrizal.pulse.probing import Probing
 from mycorrizal.pulse.selftest import SelfTest
@@ -224,29 +224,15 @@ class PulseServer:
         def replied(_: object) -> RoundTrip:
             return RoundTrip(node_id, round((self._runtime.now() - sent_at) * 1000, 3))
 
-        return self._ask(node_id, Echo()).addCallback(replied)
+        return self._pass_on(node_id, Echo()).addCallback(replied)
 
-    def _ask(self, node_id: str, question: Question) -> Deferred[None]:
-        """Ask another node something whose answer says nothing."""
-        link = self._nodosum.applications.links.get(node_id)
-        result: Deferred[None] = Deferred()
-
-        def replied(how: int, payload: bytes) -> None:
-            if how == ANSWERED:
-                result.callback(None)
-            else:
-                result.errback(PeerUnreachable([node_id]))
-
-        deadline = self._runtime.now() + PING_TIMEOUT_S
-        if link is None or not self._channel.call(
-            link, encode(question), replied, deadline
-        ):
-            return fail(PeerUnreachable([node_id]))
-        return result
+    def _pass_on(self, node_id: str, question: Question) -> Deferred[bytes]:
+        return pass_on(self._nodosum, self._channel, node_id, question, PING_TIMEOUT_S)
 
     def _have_leave(self, node_id: str) -> Ok | Deferred[Ok]:
         if node_id != self._nodosum.me.node_id:
-            return self._ask(node_id, AskLeave(node_id)).addCallback(lambda _: Ok())
+            passed = self._pass_on(node_id, AskLeave(node_id))
+            return passed.addCallback(lambda _: Ok())
         self._log.info("Asked by pulse to leave the cluster")
         self._runtime.call_later(LEAVE_PAUSE_S, self._leave)
         return Ok()
