@@ -7,7 +7,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from mycorrizal.nodosum.outlet import DIRECT_BYTES_MAX, Outlet, outlet
+from mycorrizal.nodosum.outlet import DIRECT_BYTES_MAX, PlainOutlet, outlet
 
 
 @attrs.define
@@ -135,7 +135,7 @@ class OutletTests(SynchronousTestCase):
             socket = Socket()
             socket.write(b"the last")
             setattr(socket, name, value)
-            Outlet(socket).push()
+            PlainOutlet(socket).push()
             self.assertEqual(socket.sent, b"")
 
     def test_gone(self) -> None:

@@ -19,7 +19,6 @@ from mycorrizal.mycel.fields import AboutBucket, Question
 from mycorrizal.mycel.messages import (
     Answer,
     Buckets,
-    Copy,
     Direct,
     Done,
     Request,
@@ -35,13 +34,14 @@ from mycorrizal.mycel.operations.asking import OnAnswer, Unasked
 from mycorrizal.mycel.operations.evicting import Evicting
 from mycorrizal.mycel.operations.primary import Primary
 from mycorrizal.mycel.operations.relaying import Relays
+from mycorrizal.mycel.operations.replica import Asked as AskedOfReplica
 from mycorrizal.mycel.operations.replica import Replica
 from mycorrizal.mycel.operations.routing import Router
 from mycorrizal.mycel.operations.serving import Serving
 from mycorrizal.mycel.operations.sweeping import Sweeper
 from mycorrizal.mycel.operations.watching import Outboxes
 from mycorrizal.mycel.operations.writing import Writes
-from mycorrizal.mycel.slot_messages import Claim, Drained, Leaving, Moved
+from mycorrizal.mycel.slot_messages import Claim, Leaving, Moved
 from mycorrizal.mycel.slots.placement import bucket_seed, slot_of
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.standing import Standing
@@ -348,8 +348,8 @@ class MycelService(Service):
             if not link.closed:
                 link.reply(call_id, encode(answer), self.channel.app_id)
 
-        if isinstance(request, Copy):
-            # Most of all.
+        if isinstance(request, AskedOfReplica):
+            # First, since most are copies.
             done(self._replica.answer(request, self._life(sender, link)))
         elif isinstance(request, Question):
             self._serving.serve(call_id, request, link)
@@ -364,11 +364,9 @@ class MycelService(Service):
         elif isinstance(request, Leaving):
             self.moves.leaves(sender)
             done(Done())
-        elif isinstance(request, Drained):
+        else:
             self.moves.drains(sender, request.drained, request.turn)
             done(Done())
-        else:
-            done(self._replica.answer(request, self._life(sender, link)))
 
     def _life(self, sender: bytes, link: Link) -> Life:
         if sender == link.node_key:

@@ -16,7 +16,6 @@ from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.config import NodosumConfig, format_address
 from mycorrizal.nodosum.greeting import Greeting
 from mycorrizal.nodosum.link import Link, LinkOwner, Route
-from mycorrizal.nodosum.outlet import outlet
 from mycorrizal.nodosum.protocol import LinkProtocol, TlsStarter
 from mycorrizal.nodosum.strangers import Strangers
 from mycorrizal.nodosum.wire.events import Authenticated, Local, Refused, Remote
@@ -151,7 +150,7 @@ class Admission:
         protocol.set_deadline(CHOICE_TIMEOUT_S, protocol.abort)
         link = self.link_kind(
             self.runtime,
-            outlet(protocol.clear_transport, protocol.transport),
+            protocol.outlet(),
             event.remote,
             self._host,
             self._host.routes_for(event.remote.role),

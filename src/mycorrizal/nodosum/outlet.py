@@ -18,15 +18,15 @@ def outlet(clear: Any, raw: Any) -> Any:
 
     :param clear: The transport of clear bytes.
     :param raw: The transport of the connection: the same, or what TLS is upon.
-    :return: An `Outlet` or a `TlsOutlet`, or `clear` itself if its connection is
+    :return: An `PlainOutlet` or a `Outlet`, or `clear` itself if its connection is
         no socket that can be told to send now.
     """
     if not hasattr(raw, "doWrite") or not hasattr(raw, "writeSomeData"):
         return clear
-    return Outlet(raw) if clear is raw else TlsOutlet(clear, raw)
+    return PlainOutlet(raw) if clear is raw else Outlet(clear, raw)
 
 
-class TlsOutlet:
+class Outlet:
     """
     The writing end of a TLS session upon a TCP connection.
 
@@ -70,7 +70,7 @@ class TlsOutlet:
         self._clear.abortConnection()
 
 
-class Outlet(TlsOutlet):
+class PlainOutlet(Outlet):
     """
     The writing end of a plain TCP connection.
 
@@ -97,7 +97,7 @@ class Outlet(TlsOutlet):
         raw.write(data)
 
     def push(self) -> None:
-        """As of `TlsOutlet`."""
+        """As of `Outlet`."""
         raw = self._raw
         if not self._empty and raw.connected and not raw.disconnecting:
             failed = raw.doWrite()

@@ -28,6 +28,7 @@ from zope.interface import implementer
 from mycorrizal.errors import RemoteProtocolError
 from mycorrizal.nodosum.config import Address, canonical
 from mycorrizal.nodosum.link import Link
+from mycorrizal.nodosum.outlet import outlet
 from mycorrizal.nodosum.tls import CertificateRefused, Clear, Whom
 from mycorrizal.nodosum.wire.events import (
     Authenticated,
@@ -269,6 +270,10 @@ class LinkProtocol(Protocol):
             self.carry(link)
             if event.trailing:
                 link.receive_data(event.trailing)
+
+    def outlet(self) -> Any:
+        """What a link writes to, whose frames go out here."""
+        return outlet(self.clear_transport, self.transport)
 
     # -- a link that moves ----------------------------------------------------
 

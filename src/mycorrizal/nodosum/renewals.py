@@ -24,7 +24,6 @@ from mycorrizal.nodosum.admission import Admission
 from mycorrizal.nodosum.dialling import Dialling
 from mycorrizal.nodosum.link import Link
 from mycorrizal.nodosum.outdated import Turns, is_outdated
-from mycorrizal.nodosum.outlet import outlet
 from mycorrizal.nodosum.peer import SupportsLink
 from mycorrizal.nodosum.protocol import LinkProtocol
 from mycorrizal.nodosum.wire.events import Remote
@@ -256,8 +255,7 @@ class Renewals:
         move.moved = True
         self._host.protocols[link] = new
         new.carry(link)
-        there = outlet(new.clear_transport, new.transport)
-        link.move(encode_frame(FrameType.MOVED, move.name), there)
+        link.move(encode_frame(FrameType.MOVED, move.name), new.outlet())
 
     def _arrived(self, move: Move) -> None:
         """Their frames come by the new connection from now on."""

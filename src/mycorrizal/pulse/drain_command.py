@@ -5,32 +5,21 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 import msgspec
 
 from mycorrizal.pulse.drain_messages import AskDrain, Draining
-from mycorrizal.pulse.options import Command, read_duration
-from mycorrizal.pulse.progress import Progress
+from mycorrizal.pulse.options import Command, timeout_option
+from mycorrizal.pulse.progress import LOOK_S, Progress
 from mycorrizal.pulse.render import duration, printable
 from mycorrizal.pulse.session import Session, Trouble
-
-#: Between two looks at how far it is.
-LOOK_S: Final = 0.5
 
 
 @click.command(cls=Command)
 @click.argument("node_id", metavar="ID")
 @click.option("--undo", is_flag=True, help="Bring the node back into service.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    callback=read_duration,
-    metavar="TIME",
-    default="5m",
-    show_default=True,
-    help="How long to wait until all is handed over; the node goes on after that.",
+@timeout_option(
+    "How long to wait until all is handed over; the node goes on after that."
 )
 @click.pass_obj
 def drain(session: Session, node_id: str, undo: bool, timeout_s: float) -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 
 from mycorrizal.pulse.cluster_messages import AskAll, FromAll
@@ -20,27 +18,16 @@ from mycorrizal.pulse.messages import (
     Status,
     encode_question,
 )
-from mycorrizal.pulse.options import Command, read_duration
-from mycorrizal.pulse.progress import Progress
+from mycorrizal.pulse.options import Command, timeout_option
+from mycorrizal.pulse.progress import LOOK_S, Progress
 from mycorrizal.pulse.render import duration, printable
 from mycorrizal.pulse.session import Interrupted, Session, Trouble
-
-#: Between two looks at how far it is.
-LOOK_S: Final = 0.5
 
 
 @click.command(cls=Command)
 @click.argument("node_id", metavar="ID")
 @click.option("--wait", is_flag=True, help="Wait until it has left.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    callback=read_duration,
-    metavar="TIME",
-    default="5m",
-    show_default=True,
-    help="How long to wait.",
-)
+@timeout_option("How long to wait.")
 @click.pass_obj
 def leave(session: Session, node_id: str, wait: bool, timeout_s: float) -> None:
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -198,6 +198,19 @@ def read_duration(
     if not 0 < seconds <= TTL_S_MAX:
         raise click.BadParameter("give a time above 0 and up to 100 years")
     return seconds
+
+
+def timeout_option(what: str) -> Callable[[Any], Any]:
+    """The option of a command that waits for something; `what` says for what."""
+    return click.option(
+        "--timeout",
+        "timeout_s",
+        callback=read_duration,
+        metavar="TIME",
+        default="5m",
+        show_default=True,
+        help=what,
+    )
 
 
 def read_data(context: click.Context, parameter: click.Parameter, value: str) -> bytes:

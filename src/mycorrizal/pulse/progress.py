@@ -11,6 +11,8 @@ from typing import Final, TextIO
 
 from mycorrizal.pulse.render import printable
 
+#: Between two looks at how far something is.
+LOOK_S: Final = 0.5
 #: Characters of the bar itself.
 BAR_WIDTH: Final = 20
 #: Where there is no terminal, a line for each such part that is done.
