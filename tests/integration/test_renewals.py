@@ -6,7 +6,7 @@ are renewed, and no operation fails.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,36 +98,42 @@ class Trio:
         return [len(node.log) for node in self.nodes]
 
 
-def test_secret(crew: Crew) -> None:
-    """F15: the secret is changed by `pulse keys`, and all links are made anew."""
+def with_the_old_secret(crew: Crew) -> tuple[Trio, str, Callable[..., None]]:
+    """Three nodes at work, the file of a new secret, and ``pulse keys``."""
     old, new = crew.secret_file("old", OLD), crew.secret_file("new", NEW)
     files = [crew.secret_file(f"secret{n}", OLD) for n in range(NODES)]
     trio = Trio(crew, *({"secret_files": [path]} for path in files))
     trio.check_busy()
-    pulse = (*trio.place, "--secret-file", old)
-    since = trio.so_far
-    for words in (("add", new), ("use", NEW_KEY)):
-        done = crew.run_pulse(*pulse, "keys", *words)
+
+    def change(*words: str) -> None:
+        done = crew.run_pulse(*trio.place, "--secret-file", old, "keys", *words)
         assert done.code == 0, done
+
+    return trio, new, change
+
+
+def test_secret(crew: Crew) -> None:
+    """F15: the secret is changed by `pulse keys`, and all links are made anew."""
+    trio, new, change = with_the_old_secret(crew)
+    since = trio.so_far
+    change("add", new)
+    change("use", NEW_KEY)
     trio.wait_renewed(NEW_KEY, since)
     trio.check_busy()
-    done = crew.run_pulse(*pulse, "keys", "remove", OLD_KEY)
-    assert done.code == 0, done
+    change("remove", OLD_KEY)
     trio.check_busy()
-    assert crew.run_pulse(*pulse, "status").code == 1
+    old = crew.secret_file("old", OLD)
+    refused = crew.run_pulse(*trio.place, "--secret-file", old, "status")
+    assert refused.code == 1
 
 
 def test_secret_is_removed_at_once(crew: Crew) -> None:
     """F15: nobody waits after `use`: links of the old secret are gone in seconds."""
-    old, new = crew.secret_file("old", OLD), crew.secret_file("new", NEW)
-    files = [crew.secret_file(f"secret{n}", OLD) for n in range(NODES)]
-    trio = Trio(crew, *({"secret_files": [path]} for path in files))
-    trio.check_busy()
-    pulse = (*trio.place, "--secret-file", old)
+    trio, new, change = with_the_old_secret(crew)
     since = trio.so_far
-    for words in (("add", new), ("use", NEW_KEY), ("remove", OLD_KEY)):
-        done = crew.run_pulse(*pulse, "keys", *words)
-        assert done.code == 0, done
+    change("add", new)
+    change("use", NEW_KEY)
+    change("remove", OLD_KEY)
     trio.wait_renewed(NEW_KEY, since)
     trio.check_busy()
 

@@ -18,7 +18,7 @@ def outlet(clear: Any, raw: Any) -> Any:
 
     :param clear: The transport of clear bytes.
     :param raw: The transport of the connection: the same, or what TLS is upon.
-    :return: An `PlainOutlet` or a `Outlet`, or `clear` itself if its connection is
+    :return: A `PlainOutlet` or an `Outlet`, or `clear` itself if its connection is
         no socket that can be told to send now.
     """
     if not hasattr(raw, "doWrite") or not hasattr(raw, "writeSomeData"):

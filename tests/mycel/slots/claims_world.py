@@ -10,6 +10,7 @@ is, and when all is quiet each slot has one primary on whom all agree.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -25,6 +26,8 @@ from mycorrizal.mycel.slots.view import SlotMember, View
 
 #: The slots that are looked at; all others go the same ways.
 SLOTS_SEEN = (3, 400, 777)
+#: Of a storm.
+STEPS = 500
 #: Owners of each slot.
 OWNERS = 2
 
@@ -142,6 +145,7 @@ class ClaimsWorld:
     leaves_nothing = True
 
     def __init__(self, seed: int, make: Any = Claims) -> None:
+        self.seed = seed
         self.random = Random(seed)
         self.now = 0.0
         self.nodes: dict[bytes, Node] = {}
@@ -157,6 +161,34 @@ class ClaimsWorld:
     def tell(self, text: str) -> None:
         """Remember what happened."""
         self.story.append(f"{self.now:.3f} {text}")
+
+    def play(
+        self, nodes: tuple[int, int], chance: float, happens: Callable[[], None]
+    ) -> None:
+        """
+        One storm: nodes join at nearly the same time, then things happen to them.
+
+        :param nodes: Of how many it begins with, the fewest and one more than most.
+        :param chance: That something happens in a step.
+        :raises Wrong: Something happened that must not.
+        """
+        dice = self.random
+        try:
+            for number in range(1, dice.randint(*nodes)):
+                self.join(number)
+                for _ in range(dice.choice((0, 3, 60))):
+                    self.step()
+            for _ in range(STEPS):
+                self.step()
+                if dice.random() < chance:
+                    happens()
+            self.quiet()
+            for slot in SLOTS_SEEN:
+                for node in self.nodes.values():
+                    self.read(node, slot)
+        except Wrong as wrong:
+            story = "\n".join(self.story[-40:])
+            raise Wrong(f"seed {self.seed}: {wrong}\n{story}") from None
 
     # -- nodes --------------------------------------------------------------------
 

@@ -13,14 +13,13 @@ from mycorrizal.mycel.slots.claims import Claims
 from mycorrizal.mycel.slots.effects import Effects, Ended
 from mycorrizal.mycel.slots.promises import Life
 from mycorrizal.mycel.slots.slotset import NO_SLOTS
-from tests.mycel.slots.claims_world import SLOTS_SEEN, ClaimsWorld, Wrong
+from tests.mycel.slots.claims_world import ClaimsWorld, Wrong
 
 #: Storms that are looked at, unless one is found to be wrong before.
 SEEDS = 100
 #: Storms in which another one is looked for, when that which has shown what a
 #: rule is good for does so no more.
 SEEDS_MAX = 4000
-STEPS = 500
 
 
 def storm(
@@ -34,23 +33,7 @@ def storm(
     :raises Wrong: Something happened that must not.
     """
     world = world_of(seed, make)
-    dice = world.random
-    try:
-        for number in range(1, dice.randint(2, 5)):
-            world.join(number)
-            for _ in range(dice.choice((0, 3, 60))):
-                world.step()
-        for _ in range(STEPS):
-            world.step()
-            if dice.random() < 0.03:
-                _something_happens(world)
-        world.quiet()
-        for slot in SLOTS_SEEN:
-            for node in world.nodes.values():
-                world.read(node, slot)
-    except Wrong as wrong:
-        story = "\n".join(world.story[-40:])
-        raise Wrong(f"seed {seed}: {wrong}\n{story}") from None
+    world.play((2, 5), 0.03, lambda: _something_happens(world))
     return world
 
 

@@ -23,7 +23,6 @@ from tests.mycel.slots.claims_world import (
 
 SEEDS = 100
 INF = float("inf")
-STEPS = 500
 
 
 @attrs.frozen
@@ -124,22 +123,7 @@ def storm(seed: int, world_of: type[DrainingWorld] = DrainingWorld) -> DrainingW
     :raises Wrong: Something happened that must not.
     """
     world = world_of(seed)
-    try:
-        for number in range(1, world.random.randint(3, 6)):
-            world.join(number)
-            for _ in range(world.random.choice((0, 3, 60))):
-                world.step()
-        for _ in range(STEPS):
-            world.step()
-            if world.random.random() < 0.04:
-                _something_happens(world)
-        world.quiet()
-        for slot in SLOTS_SEEN:
-            for node in world.nodes.values():
-                world.read(node, slot)
-    except Wrong as wrong:
-        story = "\n".join(world.story[-40:])
-        raise Wrong(f"seed {seed}: {wrong}\n{story}") from None
+    world.play((3, 6), 0.04, lambda: _something_happens(world))
     return world
 
 
